@@ -1,0 +1,41 @@
+# make demo   a complete run with simulated providers (ONCE=1: exits by itself)
+# make test   the whole test suite
+# make lint   ruff, mypy, sqlfluff
+# make lock   resolve requirements-dev.txt into requirements.lock again
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := uv==0.13.8
+
+.PHONY: setup demo test lint lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "tieout needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: setup
+	@PYTHONPATH=include $(BIN)/python -m demo $(if $(ONCE),--once)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy plugins include
+	@$(BIN)/sqlfluff lint --disable-progress-bar --nofail plugins
+
+lock: setup
+	@$(BIN)/uv pip compile requirements-dev.txt --universal --python-version 3.11 --no-emit-index-url --no-header \
+		--generate-hashes --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache

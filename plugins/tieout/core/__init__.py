@@ -1,0 +1,1 @@
+"""What tieout does, without Airflow: slices, quota, landing, staging, certificates, reconciliation."""

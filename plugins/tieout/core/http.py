@@ -1,0 +1,176 @@
+"""HTTP as tieout does it: verified TLS, explicit timeouts, no redirects, bounded bodies, classed errors."""
+
+from __future__ import annotations
+
+import ipaddress
+import zlib
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from tieout.core.clock import Clock
+from tieout.core.errors import ConfigError, FatalError, Throttled, Unreachable
+
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpLimits:
+    """Bounds of one call: seconds to connect and between bytes, bytes of a decoded body."""
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    max_body: int = 64 * 1024 * 1024
+
+
+def base_url(host: str | None, *, port: int | None = None, allow_http: bool = False, conn_id: str = "") -> str:
+    """Return the base URL of a connection's host: https, or plain http for loopback (or when *allow_http*).
+
+    *host* may be a bare name or a full base URL. Raises ConfigError for anything else.
+    """
+    who = f"connection {conn_id!r}" if conn_id else "the connection"
+    if not host:
+        raise ConfigError(f"{who} has no host.", advice="Enter the provider's API address as host.")
+    url = urlsplit(host if "://" in host else f"https://{host}")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ConfigError(f"{who} has the host {host!r}, which is no http(s) address.")
+    if url.username or url.password or url.query or url.fragment:
+        raise ConfigError(f"{who} must not carry credentials, a query or a fragment in its host.")
+    if url.scheme == "http" and not (allow_http or _is_loopback(url.hostname)):
+        raise ConfigError(
+            f"{who} asks for plain http to {url.hostname}: credentials and bets would travel unencrypted.",
+            advice='Use https, or set "allow_http": true in its extra if the network is private.',
+        )
+    netloc = url.netloc if url.port or port is None else f"{url.netloc}:{port}"
+    return f"{url.scheme}://{netloc}{url.path.rstrip('/')}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def new_session(auth: requests.auth.AuthBase | None = None) -> requests.Session:
+    """Return a session that verifies TLS, never follows ~/.netrc, and honours the proxy environment variables."""
+    session = requests.Session()
+    # trust_env would also let ~/.netrc replace the Authorization header; proxies are looked up explicitly.
+    session.trust_env = False
+    session.auth = auth
+    session.headers.update({"Accept": "application/json", "User-Agent": "tieout"})
+    return session
+
+
+def call(
+    session: requests.Session,
+    request: requests.Request,
+    *,
+    clock: Clock,
+    limits: HttpLimits | None = None,
+    auth_statuses: tuple[int, ...] = (401, 403),
+) -> bytes:
+    """Sign and send *request* now and return its decoded body.
+
+    Raises Unreachable (timeouts, resets, 5xx, HTML, truncated or oversize bodies), Throttled (429, with the
+    delay of Retry-After), FatalError (redirects, 401/403, other 4xx).
+    """
+    bounds = limits or HttpLimits()
+    prepared = session.prepare_request(request)
+    host = urlsplit(prepared.url or "").netloc
+    proxies: Any = requests.utils.get_environ_proxies(prepared.url or "")
+    try:
+        response = session.send(
+            prepared,
+            timeout=(bounds.connect_timeout, bounds.read_timeout),
+            allow_redirects=False,
+            stream=True,
+            verify=True,
+            proxies=proxies,
+        )
+        with response:
+            _check_status(response, host, clock, auth_statuses)
+            body = _read_bounded(response, bounds.max_body, host)
+    except requests.exceptions.SSLError as error:
+        raise FatalError(
+            f"the TLS certificate of {host} cannot be verified: {_cause(error)}.",
+            advice="Check the host of the connection and the machine's CA certificates.",
+        ) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
+        # `from None`: the chained exception would show the signed URL.
+        raise Unreachable(f"no complete answer from {host}: {_cause(error)}.") from None
+    _refuse_html(response, body, host)
+    return body
+
+
+def _check_status(response: requests.Response, host: str, clock: Clock, auth_statuses: tuple[int, ...]) -> None:
+    status = response.status_code
+    if status == 200:
+        return
+    if status == 429:
+        raise Throttled(f"{host} answered HTTP 429 (too many requests).", delay=_retry_after(response, clock))
+    if status >= 500 or status == 408:
+        raise Unreachable(f"{host} answered HTTP {status}.", delay=_retry_after(response, clock))
+    if 300 <= status < 400:
+        raise FatalError(
+            f"{host} answered a redirect (HTTP {status}), which is refused: credentials could leave for another host.",
+            advice="Put the final address into the connection's host.",
+        )
+    if status in auth_statuses:
+        raise NotAuthorised(
+            f"{host} answered HTTP {status}: the credentials were not accepted.",
+            advice="Check login, password and extra of the connection, and the provider's IP whitelist.",
+        )
+    raise FatalError(f"{host} answered HTTP {status}.", advice="Check the host of the connection.")
+
+
+class NotAuthorised(FatalError):
+    """HTTP 401 or 403."""
+
+
+def _retry_after(response: requests.Response, clock: Clock) -> timedelta | None:
+    value = response.headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isdigit():
+        return timedelta(seconds=min(int(value), 86_400))
+    try:
+        return max(parsedate_to_datetime(value) - clock.now(), timedelta(0))
+    except (TypeError, ValueError):
+        return None
+
+
+def _read_bounded(response: requests.Response, limit: int, host: str) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    # Counting decoded bytes chunk by chunk stops a decompression bomb before it fills the memory.
+    for chunk in response.iter_content(CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise Unreachable(f"the answer of {host} is larger than {limit} bytes and was not read to its end.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _refuse_html(response: requests.Response, body: bytes, host: str) -> None:
+    start = body[:200].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")) or "text/html" in response.headers.get("Content-Type", ""):
+        raise Unreachable(f"{host} answered an HTML page instead of JSON (a proxy or a maintenance page).")
+
+
+def _cause(error: BaseException) -> str:
+    """Name the kind of failure without the URL, which carries signatures."""
+    names = []
+    seen: BaseException | None = error
+    while seen is not None and len(names) < 4:
+        names.append(type(seen).__name__)
+        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
+        seen = seen.__cause__ or inner
+    return " < ".join(dict.fromkeys(names))

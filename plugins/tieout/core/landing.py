@@ -1,0 +1,230 @@
+"""Landing: every answer of a provider as it came, and a manifest that makes them a reading.
+
+Layout: ``<base>/<provider>/<feed>/<agent>/<yyyy-mm-dd>/<start>Z_<end>Z/<reading_id>/page-00001.json.gz …,
+manifest.json``. Files are never rewritten. The manifest comes last: no manifest, no reading. Paths are anything
+that behaves like pathlib (``pathlib.Path``, Airflow's ``ObjectStoragePath``).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from tieout.core.errors import FatalError, Unreachable
+from tieout.core.slices import Slice, Window
+
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+class PathLike(Protocol):
+    """The part of pathlib that landing needs."""
+
+    @property
+    def name(self) -> str: ...
+    def __truediv__(self, other: str) -> PathLike: ...
+    def read_bytes(self) -> bytes: ...
+    def write_bytes(self, data: bytes) -> Any: ...
+    def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None: ...
+    def exists(self) -> bool: ...
+    def iterdir(self) -> Iterator[Any]: ...
+
+
+class PageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored answer. ``requested_at``: the database's clock when the call was made; sizes in bytes."""
+
+    file: str
+    rows: int
+    total: int | None
+    requested_at: datetime
+    bytes: int
+    sha256: str
+
+
+class WindowEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One window as it was read; ``attempts`` > 1 when its control total moved while it was paged."""
+
+    start: datetime
+    end: datetime
+    params: dict[str, str]
+    attempts: int
+    settled: bool
+    pages: list[PageEntry]
+
+    @property
+    def window(self) -> Window:
+        """The window itself."""
+        return Window(Slice(self.start, self.end), self.params)
+
+    @property
+    def total_first(self) -> int | None:
+        """The control total of the first answer."""
+        return self.pages[0].total if self.pages else None
+
+    @property
+    def total_last(self) -> int | None:
+        """The control total of the last answer."""
+        return self.pages[-1].total if self.pages else None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes stored answers a reading. Holds no secret: requests are described by their windows only."""
+
+    reading_id: str
+    provider: str
+    feed: str
+    agent: str
+    merchant_id: str
+    slice_start: datetime
+    slice_end: datetime
+    kind: str
+    options: dict[str, Any]
+    windows: list[WindowEntry]
+    pulled_at: datetime
+    finished_at: datetime
+    problem: str | None
+    tieout_version: str
+    manifest_version: int = MANIFEST_VERSION
+
+    @property
+    def slice(self) -> Slice:
+        """The slice that was read."""
+        return Slice(self.slice_start, self.slice_end)
+
+    def pages(self) -> Iterator[tuple[WindowEntry, PageEntry]]:
+        """Yield every stored answer with its window, in reading order."""
+        for window in self.windows:
+            for page in window.pages:
+                yield window, page
+
+    @property
+    def page_count(self) -> int:
+        """How many answers make up the reading."""
+        return sum(len(window.pages) for window in self.windows)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the answers hold, duplicates included."""
+        return sum(page.rows for _, page in self.pages())
+
+    def reported(self, which: str) -> int | None:
+        """Return the sum over windows of ``total_first`` or ``total_last``; None unless every window has one."""
+        totals = [getattr(window, which) for window in self.windows]
+        return None if not totals or None in totals else sum(totals)
+
+    @property
+    def sha256(self) -> str:
+        """One digest over all answers in order."""
+        digest = hashlib.sha256()
+        for _, page in self.pages():
+            digest.update(page.sha256.encode())
+        return digest.hexdigest()
+
+
+def new_reading_id(now: datetime) -> str:
+    """Return a unique id that sorts by time, safe in paths: ``20260301T120000.123456Z-1f2e3d4c``."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(4)}"
+
+
+def _compact(instant: datetime) -> str:
+    utc = instant.astimezone(UTC)
+    millis = f".{utc.microsecond // 1000:03d}" if utc.microsecond else ""
+    return f"{utc:%Y%m%dT%H%M%S}{millis}Z"
+
+
+def slice_folder(base: PathLike, *, provider: str, feed: str, agent: str, slice_: Slice) -> PathLike:
+    """Return the folder that holds all readings of one slice."""
+    name = f"{_compact(slice_.start)}_{_compact(slice_.end)}"
+    return base / provider / feed / agent / f"{slice_.start:%Y-%m-%d}" / name
+
+
+class ReadingWriter:
+    """Writes the answers of one reading, then its manifest."""
+
+    def __init__(self, folder: PathLike, reading_id: str) -> None:
+        self.folder = folder / reading_id
+        self.reading_id = reading_id
+        self._pages = 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def write_page(self, body: bytes, *, rows: int, total: int | None, requested_at: datetime) -> PageEntry:
+        """Store one answer compressed and return its entry. Raises Unreachable when it cannot be written."""
+        self._pages += 1
+        name = f"page-{self._pages:05d}.json.gz"
+        # mtime=0: the same answer gives the same bytes.
+        self._write(name, gzip.compress(body, compresslevel=6, mtime=0))
+        return PageEntry(
+            file=name,
+            rows=rows,
+            total=total,
+            requested_at=requested_at,
+            bytes=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+        )
+
+    def write_manifest(self, manifest: Manifest) -> str:
+        """Store the manifest and return its path as text."""
+        encoded = msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1)
+        self._write(MANIFEST, encoded)
+        return str(self.folder / MANIFEST)
+
+    def _write(self, name: str, data: bytes) -> None:
+        try:
+            (self.folder / name).write_bytes(data)
+        except OSError as error:
+            raise Unreachable(
+                f"cannot write {name} to landing {self.folder}: {error}.",
+                advice="Free space or mend the permissions of the landing base (TIEOUT_LANDING).",
+            ) from error
+
+
+def read_manifest(path: PathLike) -> Manifest:
+    """Return the manifest at *path*. Raises FatalError when it is absent, torn or of a newer form."""
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise FatalError(
+            f"no manifest at {path}: {error}.",
+            advice="Pull the slice again, or check that every worker sees the same landing base.",
+        ) from error
+    except msgspec.DecodeError as error:
+        raise FatalError(f"the manifest at {path} is damaged: {error}.", advice="Pull the slice again.") from error
+    if manifest.manifest_version > MANIFEST_VERSION:
+        raise FatalError(
+            f"the manifest at {path} was written by a newer tieout ({manifest.tieout_version}).",
+            advice="Upgrade tieout on this worker.",
+        )
+    return manifest
+
+
+def read_page(folder: PathLike, entry: PageEntry) -> bytes:
+    """Return one stored answer. Raises FatalError when it is absent or is not what the manifest says."""
+    path = folder / entry.file
+    try:
+        body = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise FatalError(f"cannot read {path}: {error}.", advice="Restore the file or pull the slice again.") from error
+    if hashlib.sha256(body).hexdigest() != entry.sha256:
+        raise FatalError(
+            f"{path} is not what its manifest says (sha256 differs).",
+            advice="Restore the file or pull the slice again.",
+        )
+    return body
+
+
+def newest_manifest(base: PathLike, *, provider: str, feed: str, agent: str, slice_: Slice) -> PathLike | None:
+    """Return the path of the newest complete reading of a slice, or None when landing holds none."""
+    folder = slice_folder(base, provider=provider, feed=feed, agent=agent, slice_=slice_)
+    if not folder.exists():
+        return None
+    for reading in sorted(folder.iterdir(), key=lambda path: str(path.name), reverse=True):
+        manifest: PathLike = reading / MANIFEST
+        if manifest.exists():
+            return manifest
+    return None

@@ -1,0 +1,139 @@
+"""The ledger: certificates of readings, declared agents, and what they prove about coverage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row
+
+from tieout.core.landing import Manifest
+from tieout.core.slices import Slice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What a loaded reading proves. ``state`` is certified or suspect; counts are of natural keys, ``rows`` of rows."""
+
+    reading_id: str
+    state: str
+    reason: str | None
+    rows: int
+    distinct_keys: int
+    inserted: int
+    updated: int
+    unchanged: int
+    retired: int
+    rejected: int
+
+    def write(self, connection: psycopg.Connection) -> None:
+        """Write the certificate. A reading certified before stays certified, with the counts of its first load."""
+        connection.execute(
+            """UPDATE ops.readings SET state = %(state)s, reason = %(reason)s, distinct_keys = %(distinct_keys)s,
+                   inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
+                   retired = %(retired)s, rejected = %(rejected)s, loaded_at = clock_timestamp()
+               WHERE reading_id = %(reading_id)s AND state <> 'certified'""",
+            self.__dict__,
+        )
+
+
+def record_landed(connection: psycopg.Connection, manifest: Manifest, landing_uri: str) -> None:
+    """Write the reading as landed; a reading the ledger knows already is left as it is."""
+    connection.execute(
+        """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state,
+               pages, rows, reported_total_first, reported_total_last, landing_uri, sha256, pulled_at, reason)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s, %s, %s)
+           ON CONFLICT (reading_id) DO NOTHING""",
+        (
+            manifest.reading_id,
+            manifest.provider,
+            manifest.feed,
+            manifest.agent,
+            manifest.slice_start,
+            manifest.slice_end,
+            manifest.kind,
+            manifest.page_count,
+            manifest.rows,
+            manifest.reported("total_first"),
+            manifest.reported("total_last"),
+            landing_uri,
+            manifest.sha256,
+            manifest.pulled_at,
+            manifest.problem,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeclaredFeed:
+    """A row of ops.agents: the slices expected of one feed of one agent."""
+
+    provider: str
+    agent: str
+    feed: str
+    currency: str | None
+    start_at: datetime
+    stop_at: datetime | None
+    slice_width: timedelta
+    slice_anchor: timedelta
+    lag: timedelta
+    reach: timedelta | None
+
+
+def declare(
+    connection: psycopg.Connection, feeds: Iterable[DeclaredFeed], reconciliation: dict[tuple[str, str], Any]
+) -> None:
+    """Write the declared feeds and reconciliation settings; rows that say the same already are not touched."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """INSERT INTO ops.agents AS a (provider, agent, feed, currency, start_at, stop_at, slice_width,
+                   slice_anchor, lag, reach)
+               VALUES (%(provider)s, %(agent)s, %(feed)s, %(currency)s, %(start_at)s, %(stop_at)s, %(slice_width)s,
+                   %(slice_anchor)s, %(lag)s, %(reach)s)
+               ON CONFLICT (provider, agent, feed) DO UPDATE SET
+                   currency = excluded.currency, start_at = excluded.start_at, stop_at = excluded.stop_at,
+                   slice_width = excluded.slice_width, slice_anchor = excluded.slice_anchor, lag = excluded.lag,
+                   reach = excluded.reach, declared_at = now()
+               WHERE (a.currency, a.start_at, a.stop_at, a.slice_width, a.slice_anchor, a.lag, a.reach)
+                   IS DISTINCT FROM (excluded.currency, excluded.start_at, excluded.stop_at, excluded.slice_width,
+                                     excluded.slice_anchor, excluded.lag, excluded.reach)""",
+            [feed.__dict__ for feed in feeds],
+        )
+        cursor.executemany(
+            """INSERT INTO ops.config AS c (provider, agent, reconciliation) VALUES (%s, %s, %s)
+               ON CONFLICT (provider, agent) DO UPDATE SET reconciliation = excluded.reconciliation
+               WHERE c.reconciliation IS DISTINCT FROM excluded.reconciliation""",
+            [(*key, json.dumps(settings)) for key, settings in reconciliation.items()],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSlice:
+    """A slice that is not settled yet: neither certified nor suspect nor lost."""
+
+    feed: str
+    slice_start: datetime
+    slice_end: datetime
+    status: str
+
+
+def unsettled_slices(
+    connection: psycopg.Connection, *, provider: str, agent: str, needs: Sequence[tuple[str, Slice]]
+) -> list[OpenSlice]:
+    """Return the expected slices meeting any of *needs* (feed, range) whose status is landed, missing or due."""
+    found: list[OpenSlice] = []
+    with connection.cursor(row_factory=class_row(OpenSlice)) as cursor:
+        for feed, needed in needs:
+            cursor.execute(
+                """SELECT feed, slice_start, slice_end, status FROM ops.slice_status
+                   WHERE provider = %s AND agent = %s AND feed = %s AND slice_start < %s AND slice_end > %s
+                     AND status NOT IN ('certified', 'suspect', 'lost')
+                   ORDER BY slice_start""",
+                (provider, agent, feed, needed.end, needed.start),
+            )
+            found.extend(cursor.fetchall())
+    return found

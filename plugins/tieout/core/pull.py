@@ -1,0 +1,233 @@
+"""Pull one slice: windows and pages under quota, raw answers to landing, the manifest last."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import tieout
+from tieout.core.clock import Clock
+from tieout.core.errors import NotReady, PastReach, Throttled, Unreachable
+from tieout.core.feed import FeedOptions, FeedSpec, Page
+from tieout.core.landing import (
+    Manifest,
+    PageEntry,
+    PathLike,
+    ReadingWriter,
+    WindowEntry,
+    new_reading_id,
+    newest_manifest,
+    slice_folder,
+)
+from tieout.core.quota import QuotaKey
+from tieout.core.slices import Slice, Window, stamp
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+MAX_CALL_TRIES = 4
+MAX_PAGES = 20_000
+MAX_WINDOWS = 5_000
+BACKOFF = timedelta(seconds=1)
+#: A provider that asks for more patience than this gets its task back later instead of a sleeping worker.
+MAX_PATIENCE = timedelta(minutes=2)
+
+
+class Quota(Protocol):
+    """What pull needs of the quota."""
+
+    def acquire(self, key: QuotaKey, interval: timedelta) -> datetime: ...
+    def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> None: ...
+    def now(self) -> datetime: ...
+
+
+class Caller(Protocol):
+    """What pull needs of a provider: one signed call. ``merchant_id`` is the provider's id of the agent."""
+
+    merchant_id: str
+
+    def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
+        """Sign now, call once, return the body. Raises the classed errors of tieout.core.errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullPlan:
+    """What to read: a slice of a feed of an agent. ``interval``, ``lag``: as declared for this agent."""
+
+    feed: FeedSpec
+    agent: str
+    slice: Slice
+    options: FeedOptions
+    interval: timedelta
+    lag: timedelta
+    kind: str = "first"
+
+    @property
+    def where(self) -> str:
+        """The place errors name."""
+        return f"{self.feed.provider} {self.feed.name} agent={self.agent} slice={self.slice}"
+
+
+@dataclass(kw_only=True)
+class SlicePuller:
+    """Reads slices of one agent. Everything outside is handed in: the caller, quota, clock and landing base."""
+
+    caller: Caller
+    quota: Quota
+    clock: Clock
+    landing: PathLike
+    jitter: Callable[[], float] = field(default=random.random)
+
+    def pull(self, plan: PullPlan) -> tuple[str, Manifest] | str:
+        """Read the slice and return (manifest path, manifest).
+
+        Beyond the provider's reach, return only the path of the newest reading landing holds. Raises NotReady
+        before the slice is over, PastReach when it is gone, and the errors of the provider's calls.
+        """
+        now = self.quota.now()
+        self._check_ready(plan, now)
+        landed = self._beyond_reach(plan, now)
+        if landed is not None:
+            return landed
+        writer = ReadingWriter(
+            slice_folder(
+                self.landing,
+                provider=plan.feed.provider,
+                feed=plan.feed.name,
+                agent=plan.agent,
+                slice_=plan.slice,
+            ),
+            new_reading_id(now),
+        )
+        windows = list(plan.feed.windows(plan.slice, plan.options))
+        if not 0 < len(windows) <= MAX_WINDOWS:
+            raise ValueError(f"{plan.where}: {len(windows)} windows, allowed are 1 to {MAX_WINDOWS}")
+        entries = [self._read_window(plan, window, writer) for window in windows]
+        manifest = self._manifest(plan, writer, entries, now)
+        return writer.write_manifest(manifest), manifest
+
+    def _check_ready(self, plan: PullPlan, now: datetime) -> None:
+        ready_at = plan.slice.end + plan.lag
+        if now < ready_at:
+            raise NotReady(
+                f"the slice is not ready before {stamp(ready_at)} (its end plus a lag of {plan.lag}).",
+                advice="Nothing is wrong: the provider does not yet hold all of it.",
+                ready_at=ready_at,
+                delay=ready_at - now,
+            )
+
+    def _beyond_reach(self, plan: PullPlan, now: datetime) -> str | None:
+        reach = plan.feed.reach
+        if reach is None or plan.slice.start >= now - reach:
+            return None
+        found = newest_manifest(
+            self.landing,
+            provider=plan.feed.provider,
+            feed=plan.feed.name,
+            agent=plan.agent,
+            slice_=plan.slice,
+        )
+        if found is None:
+            raise PastReach(
+                f"{plan.feed.title} can be asked back to {stamp(now - reach)} only ({reach.days} days), "
+                "and landing holds no reading of this slice.",
+                advice=f"The oldest date to be had is {now - reach + timedelta(days=1):%Y-%m-%d}.",
+            )
+        log.warning("%s: beyond the provider's reach, taken from landing: %s", plan.where, found)
+        return str(found)
+
+    def _read_window(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> WindowEntry:
+        """Page through one window; read it again when its control total moves, at most MAX_ATTEMPTS times."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            pages = self._read_pages(plan, window, writer)
+            totals = {page.total for page in pages}
+            settled = len(totals) == 1
+            if settled or attempt == MAX_ATTEMPTS:
+                break
+            log.warning(
+                "%s: control total of window %s moved while paging (%s); reading it again",
+                plan.where,
+                window,
+                ", ".join(str(page.total) for page in pages),
+            )
+        return WindowEntry(
+            start=window.range.start,
+            end=window.range.end,
+            params=dict(window.params),
+            attempts=attempt,
+            settled=settled,
+            pages=pages,
+        )
+
+    def _read_pages(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> list[PageEntry]:
+        entries: list[PageEntry] = []
+        received = 0
+        while True:
+            if len(entries) >= MAX_PAGES:
+                raise Unreachable(f"window {window} did not end after {MAX_PAGES} pages.")
+            requested_at, body, page = self._call(plan, window, received)
+            entries.append(writer.write_page(body, rows=len(page.rows), total=page.total, requested_at=requested_at))
+            received += len(page.rows)
+            log.info(
+                "%s: window %s page %d: %d rows, total %s", plan.where, window, len(entries), len(page.rows), page.total
+            )
+            if _is_last(plan.feed.page_size, page, received):
+                return entries
+
+    def _call(self, plan: PullPlan, window: Window, offset: int) -> tuple[datetime, bytes, Page]:
+        """Wait for quota, sign and call; a throttled or lost call is repeated a few times in place."""
+        key = QuotaKey(provider=plan.feed.provider, endpoint=plan.feed.endpoint, merchant_id=self.caller.merchant_id)
+        for attempt in range(1, MAX_CALL_TRIES + 1):
+            requested_at = self.quota.acquire(key, plan.interval)
+            try:
+                body = self.caller.fetch(plan.feed, window, offset)
+                return requested_at, body, plan.feed.read_page(body)
+            except Throttled as error:
+                widen = plan.interval * plan.feed.widen_factor if plan.feed.widen_factor > 1 else None
+                self.quota.push_back(key, error.delay or widen or plan.interval, widen_to=widen)
+                if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
+                    raise
+                log.warning("%s: throttled, attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
+            except Unreachable as error:
+                if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
+                    raise
+                log.warning("%s: attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
+                pause = error.delay or BACKOFF * 2 ** (attempt - 1)
+                self.clock.sleep(pause.total_seconds() * (0.5 + self.jitter()))
+        raise AssertionError("unreachable")
+
+    def _manifest(self, plan: PullPlan, writer: ReadingWriter, entries: list[WindowEntry], now: datetime) -> Manifest:
+        moved = [entry for entry in entries if not entry.settled]
+        problem = None
+        if moved:
+            problem = f"the control total moved while paging in {len(moved)} window(s), {MAX_ATTEMPTS} readings each"
+            log.warning("%s: %s; the reading will be suspect", plan.where, problem)
+        instants = [page.requested_at for entry in entries for page in entry.pages]
+        return Manifest(
+            reading_id=writer.reading_id,
+            provider=plan.feed.provider,
+            feed=plan.feed.name,
+            agent=plan.agent,
+            merchant_id=self.caller.merchant_id,
+            slice_start=plan.slice.start,
+            slice_end=plan.slice.end,
+            kind=plan.kind,
+            options=plan.options.as_json(),
+            windows=entries,
+            pulled_at=min(instants, default=now),
+            finished_at=self.quota.now(),
+            problem=problem,
+            tieout_version=tieout.__version__,
+        )
+
+
+def _is_last(page_size: int | None, page: Page, received: int) -> bool:
+    if page_size is None or not page.rows:
+        return True
+    if page.total is not None:
+        return received >= page.total
+    return len(page.rows) < page_size

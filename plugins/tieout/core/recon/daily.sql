@@ -1,0 +1,58 @@
+-- The daily tie-out of the given settlement days, replaced as a whole. Parameters: agent, run_id, days, settings.
+WITH bets AS (
+    SELECT
+        (b.settle_time AT TIME ZONE (%(settings)s::jsonb ->> 'timezone'))::date AS day,
+        b.currency,
+        count(*) AS bets,
+        sum(b.valid_bet_turnover) AS bet_turnover,
+        count(*) FILTER (WHERE NOT claimed.by_any) AS unclaimed_bets,
+        coalesce(sum(b.valid_bet_turnover) FILTER (WHERE NOT claimed.by_any), 0) AS unclaimed_turnover
+    FROM unnest(%(days)s::date[]) AS d (day)
+    INNER JOIN staging.lucko_bets AS b
+        ON b.agent = %(agent)s AND b.status = 1
+            AND b.settle_time >= d.day::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
+            AND b.settle_time < (d.day + 1)::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT 1
+            FROM staging.lucko_rebate_bets AS l
+            INNER JOIN staging.lucko_rebates AS r ON r.agent = l.agent AND r.id = l.rebate_id
+            WHERE l.agent = %(agent)s AND l.bet_id = b.id AND r.status = 1
+        ) AS by_any
+    ) AS claimed
+    GROUP BY 1, 2
+),
+
+rebates AS (
+    SELECT
+        v.day,
+        v.currency,
+        count(*) FILTER (WHERE v.verdict <> 'failed') AS rebates,
+        count(*) FILTER (WHERE v.verdict = 'failed') AS rebates_failed,
+        coalesce(sum(v.turnover) FILTER (WHERE v.verdict <> 'failed'), 0) AS rebated_turnover,
+        coalesce(sum(v.rebate_amount) FILTER (WHERE v.verdict <> 'failed'), 0) AS paid,
+        coalesce(sum(v.expected_amount) FILTER (WHERE v.verdict <> 'failed'), 0) AS expected,
+        coalesce(sum(v.entitled) FILTER (WHERE v.verdict <> 'failed'), 0) AS entitled,
+        coalesce(sum(greatest(v.overpaid, 0)) FILTER (WHERE v.verdict <> 'failed'), 0) AS overpaid,
+        coalesce(sum(greatest(-v.overpaid, 0)) FILTER (WHERE v.verdict <> 'failed'), 0) AS underpaid,
+        count(*) FILTER (WHERE v.verdict = 'matched') AS matched,
+        count(*) FILTER (WHERE v.verdict = 'pending') AS pending,
+        count(*) FILTER (WHERE v.verdict = 'break') AS broken,
+        count(*) FILTER (WHERE v.verdict = 'unprovable') AS unprovable
+    FROM recon.rebates AS v
+    WHERE v.agent = %(agent)s AND v.day = ANY(%(days)s::date[])
+    GROUP BY 1, 2
+)
+
+INSERT INTO recon.daily (
+    agent, day, currency, bets, bet_turnover, rebates, rebates_failed, rebated_turnover, paid, expected, difference,
+    entitled, overpaid, underpaid, unclaimed_bets, unclaimed_turnover, matched, pending, broken, unprovable, run_id
+)
+SELECT
+    %(agent)s, day, currency, coalesce(b.bets, 0), coalesce(b.bet_turnover, 0), coalesce(r.rebates, 0),
+    coalesce(r.rebates_failed, 0), coalesce(r.rebated_turnover, 0), coalesce(r.paid, 0), coalesce(r.expected, 0),
+    coalesce(r.paid, 0) - coalesce(r.expected, 0), coalesce(r.entitled, 0), coalesce(r.overpaid, 0),
+    coalesce(r.underpaid, 0), coalesce(b.unclaimed_bets, 0), coalesce(b.unclaimed_turnover, 0),
+    coalesce(r.matched, 0), coalesce(r.pending, 0), coalesce(r.broken, 0), coalesce(r.unprovable, 0), %(run_id)s
+FROM bets AS b
+FULL OUTER JOIN rebates AS r USING (day, currency)

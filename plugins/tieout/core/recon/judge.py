@@ -1,0 +1,117 @@
+"""Run the judge: verdicts, breaks and the daily tie-out of whole settlement days, in one transaction.
+
+Idempotent: judging a day again with nothing changed leaves the same verdicts. REPEATABLE READ, under a session
+advisory lock per agent that is taken before the transaction begins, so that the snapshot is never older than the
+lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import files
+
+import psycopg
+from psycopg import IsolationLevel, sql
+from sqlalchemy import URL
+
+from tieout.core.recon.settings import ReconSettings
+from tieout.core.warehouse import connect
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """How a run came out: counts of rebates by verdict."""
+
+    run_id: int
+    judged: int
+    matched: int
+    pending: int
+    broken: int
+    unprovable: int
+    failed: int
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run_id}: {self.judged} rebates judged: {self.matched} matched, {self.broken} broken, "
+            f"{self.pending} pending, {self.unprovable} unprovable, {self.failed} failed"
+        )
+
+
+def judge_days(url: str | URL, *, agent: str, days: Sequence[date], settings: ReconSettings) -> RunSummary:
+    """Judge every rebate of the given settlement days of a Lucko agent and write their daily tie-out.
+
+    Raises Unreachable when the warehouse is lost (nothing is written then).
+    """
+    with connect(url, autocommit=True) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"tieout:recon:{agent}",))
+        with connection.transaction():
+            summary = _judge(connection, agent, sorted(set(days)), settings)
+    log.info("%s", summary)
+    return summary
+
+
+def _judge(connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings) -> RunSummary:
+    run_id, judged_at = _new_run(connection, agent, days, settings)
+    parameters = {
+        "agent": agent,
+        "run_id": run_id,
+        "judged_at": judged_at,
+        "days": days,
+        "settings": json.dumps(settings.as_json()),
+    }
+    connection.execute('CREATE TEMP TABLE judge_keys (rebate_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP')
+    connection.execute(
+        """INSERT INTO judge_keys SELECT id FROM staging.lucko_rebates
+           WHERE agent = %(agent)s AND (date AT TIME ZONE 'UTC')::date = ANY(%(days)s::date[])""",
+        parameters,
+    )
+    connection.execute("ANALYZE judge_keys")
+    connection.execute(_statement("verdicts.sql"), parameters)
+    connection.execute(_statement("breaks.sql"), parameters)
+    connection.execute("DELETE FROM recon.daily WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])", parameters)
+    connection.execute(_statement("daily.sql"), parameters)
+    return _finish_run(connection, run_id)
+
+
+def _statement(name: str) -> sql.SQL:
+    return sql.SQL(files("tieout.core.recon").joinpath(name).read_text())  # type: ignore[arg-type]
+
+
+def _new_run(
+    connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings
+) -> tuple[int, datetime]:
+    row = connection.execute(
+        """INSERT INTO recon.runs (agent, kind, days, config, started_at)
+           VALUES (%s, 'full', %s, %s, clock_timestamp()) RETURNING run_id, started_at""",
+        (agent, days, json.dumps(settings.as_json())),
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def _finish_run(connection: psycopg.Connection, run_id: int) -> RunSummary:
+    row = connection.execute(
+        """UPDATE recon.runs r SET duration = clock_timestamp() - r.started_at, judged = v.judged,
+               matched = v.matched, pending = v.pending, broken = v.broken, unprovable = v.unprovable,
+               failed = v.failed
+           FROM (SELECT count(*) AS judged,
+                        count(*) FILTER (WHERE verdict = 'matched') AS matched,
+                        count(*) FILTER (WHERE verdict = 'pending') AS pending,
+                        count(*) FILTER (WHERE verdict = 'break') AS broken,
+                        count(*) FILTER (WHERE verdict = 'unprovable') AS unprovable,
+                        count(*) FILTER (WHERE verdict = 'failed') AS failed
+                 FROM recon.rebates WHERE run_id = %(run_id)s) v
+           WHERE r.run_id = %(run_id)s
+           RETURNING r.run_id, r.judged, r.matched, r.pending, r.broken, r.unprovable, r.failed""",
+        {"run_id": run_id},
+    ).fetchone()
+    assert row is not None
+    names = ("run_id", "judged", "matched", "pending", "broken", "unprovable", "failed")
+    return RunSummary(**dict(zip(names, row, strict=True)))

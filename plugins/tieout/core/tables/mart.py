@@ -1,0 +1,26 @@
+"""Marts: what analysts join, one form over all providers."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Date, Table
+
+from tieout.core.tables.base import big, ident, metadata, money
+
+turnover_daily = Table(
+    "turnover_daily",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    Column("day", Date, primary_key=True),
+    ident("day_rule", primary_key=True, comment="which instant, in which timezone, decides the day"),
+    ident("user_id", primary_key=True, comment="empty where the feed has no users"),
+    ident("currency", primary_key=True),
+    ident("game", primary_key=True),
+    big("bets"),
+    money("turnover", nullable=False),
+    money("win_loss", nullable=False, comment="the player's net"),
+    money("rebate", nullable=False),
+    CheckConstraint("turnover >= 0", name="turnover"),
+    schema="mart",
+    comment="Turnover per provider, agent, day, user, currency and game.",
+)

@@ -1,0 +1,126 @@
+"""Operations: what was read, what it proves, and who may call when."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Identity, Index, Interval, Table, func
+from sqlalchemy import text as sql
+
+from tieout.core.tables.base import big, ident, instant, jsonb, metadata, number, text
+
+agents = Table(
+    "agents",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    ident("feed", primary_key=True),
+    ident("merchant_id", comment="the provider's own id, from the connection; a change is refused"),
+    ident("currency"),
+    instant("start_at", nullable=False),
+    instant("stop_at"),
+    Column("slice_width", Interval, nullable=False),
+    Column("slice_anchor", Interval, nullable=False, comment="offset of slice boundaries from UTC midnight"),
+    Column("lag", Interval, nullable=False),
+    Column("reach", Interval, comment="how far back the provider answers; null: no limit stated"),
+    instant("declared_at", nullable=False, server_default=func.now()),
+    schema="ops",
+    comment="Declared feeds: the slices that are expected of each agent.",
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    ident("reading_id", primary_key=True),
+    ident("provider", nullable=False),
+    ident("feed", nullable=False),
+    ident("agent", nullable=False),
+    instant("slice_start", nullable=False),
+    instant("slice_end", nullable=False),
+    ident("kind", nullable=False),
+    ident("state", nullable=False),
+    number("pages", nullable=False),
+    big("rows", nullable=False),
+    big("distinct_keys"),
+    big("reported_total_first"),
+    big("reported_total_last"),
+    big("inserted"),
+    big("updated"),
+    big("unchanged"),
+    big("retired"),
+    big("rejected"),
+    text("landing_uri", nullable=False),
+    ident("sha256", nullable=False),
+    instant("pulled_at", nullable=False),
+    instant("loaded_at"),
+    text("reason"),
+    CheckConstraint("kind in ('first', 'revisit', 'repair', 'replay', 'backfill')", name="kind"),
+    CheckConstraint("state in ('landed', 'certified', 'suspect')", name="state"),
+    CheckConstraint("slice_start < slice_end", name="slice"),
+    Index("ix_readings_slice", "provider", "feed", "agent", "slice_start", "slice_end"),
+    schema="ops",
+    comment="One certificate per reading of a slice.",
+)
+
+loads = Table(
+    "loads",
+    metadata,
+    big("load_id", Identity(always=True), primary_key=True),
+    ident("reading_id", nullable=False),
+    ident("provider", nullable=False),
+    ident("feed", nullable=False),
+    ident("agent", nullable=False),
+    instant("started_at", nullable=False, server_default=func.now()),
+    big("inserted", nullable=False, server_default=sql("0")),
+    big("updated", nullable=False, server_default=sql("0")),
+    big("retired", nullable=False, server_default=sql("0")),
+    Index("ix_loads_agent", "provider", "agent", "load_id"),
+    schema="ops",
+    comment="Every committed load; a row of staging carries the load_id that last changed it.",
+)
+
+quota = Table(
+    "quota",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("endpoint", primary_key=True),
+    ident("merchant_id", primary_key=True),
+    instant("next_free_at", nullable=False, comment="the next instant a caller may reserve (database clock)"),
+    Column("min_interval", Interval, comment="widened spacing after throttle answers; null: as declared"),
+    big("reserved", nullable=False, server_default=sql("0")),
+    big("given_up", nullable=False, server_default=sql("0"), comment="slots whose caller woke too late"),
+    big("throttled", nullable=False, server_default=sql("0")),
+    instant("throttled_at"),
+    instant("updated_at", nullable=False, server_default=func.now()),
+    schema="ops",
+    comment="One row per rate-limited thing: provider, endpoint and merchant id.",
+)
+
+rejects = Table(
+    "rejects",
+    metadata,
+    big("reject_id", Identity(always=True), primary_key=True),
+    ident("reading_id", nullable=False),
+    ident("provider", nullable=False),
+    ident("feed", nullable=False),
+    ident("agent", nullable=False),
+    ident("page", nullable=False),
+    big("row_number", nullable=False),
+    ident("natural_key", comment="where the row still shows one"),
+    ident("reason", nullable=False),
+    text("detail", nullable=False),
+    text("raw", nullable=False),
+    instant("rejected_at", nullable=False, server_default=func.now()),
+    Index("ix_rejects_reading_id", "reading_id"),
+    Index("ix_rejects_key", "provider", "feed", "agent", "natural_key"),
+    schema="ops",
+    comment="Rows that broke their feed's contract, with reason and raw text.",
+)
+
+config = Table(
+    "config",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    jsonb("reconciliation", nullable=False),
+    schema="ops",
+    comment="Reconciliation settings of each agent as last declared.",
+)

@@ -1,0 +1,190 @@
+"""Reconciliation: a verdict per rebate, the breaks and their history, and the daily tie-out."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Identity,
+    Index,
+    Interval,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy import (
+    text as sql,
+)
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
+
+from tieout.core.tables.base import big, flag, ident, instant, jsonb, metadata, money, number, text
+
+
+def _names(name: str) -> Column[list[str]]:
+    return Column(name, ARRAY(Text), nullable=False, server_default=sql("'{}'"))
+
+
+runs = Table(
+    "runs",
+    metadata,
+    big("run_id", Identity(always=True), primary_key=True),
+    ident("agent", nullable=False),
+    ident("kind", nullable=False),
+    Column("days", ARRAY(Date), nullable=False, comment="settlement days judged in full; empty for incremental runs"),
+    jsonb("config", nullable=False),
+    instant("started_at", nullable=False),
+    Column("duration", Interval),
+    number("judged", nullable=False, server_default=sql("0")),
+    number("matched", nullable=False, server_default=sql("0")),
+    number("pending", nullable=False, server_default=sql("0")),
+    number("broken", nullable=False, server_default=sql("0")),
+    number("unprovable", nullable=False, server_default=sql("0")),
+    number("failed", nullable=False, server_default=sql("0")),
+    CheckConstraint("kind in ('full', 'incremental')", name="kind"),
+    schema="recon",
+    comment="Every run of the judge: what it judged, with which settings, and how it came out.",
+)
+
+run_inputs = Table(
+    "run_inputs",
+    metadata,
+    ident("agent", primary_key=True),
+    big("load_id", primary_key=True),
+    big("run_id", ForeignKey("recon.runs.run_id"), nullable=False),
+    Index("ix_run_inputs_run_id", "run_id"),
+    schema="recon",
+    comment="The loads each run was the first to consume.",
+)
+
+rebates = Table(
+    "rebates",
+    metadata,
+    ident("agent", primary_key=True),
+    ident("rebate_id", primary_key=True),
+    big("run_id", ForeignKey("recon.runs.run_id"), nullable=False),
+    Column("day", Date, nullable=False, comment="the settlement day the rebate names"),
+    ident("activity_id", nullable=False),
+    ident("user_id", nullable=False),
+    ident("currency", nullable=False),
+    instant("create_time", nullable=False),
+    ident("verdict", nullable=False),
+    _names("reasons"),
+    _names("warnings"),
+    _names("provisional_reasons"),
+    ident("pending_reason"),
+    Column("waits_for", TSTZMULTIRANGE, comment="slices of the bets feed that must be certified first"),
+    money("turnover", nullable=False),
+    money("rate", nullable=False),
+    money("rebate_amount", nullable=False),
+    number("linked_bets", nullable=False),
+    money("linked_turnover", nullable=False, comment="sum over distinct linked bets, settled, in its currency"),
+    money("difference", nullable=False, comment="turnover - linked_turnover"),
+    money("expected_amount", nullable=False, comment="round(turnover x rate x 0.01)"),
+    money("entitled_turnover", nullable=False),
+    money("entitled", nullable=False),
+    money("overpaid", nullable=False, comment="rebate_amount - entitled; negative: underpaid"),
+    ident("severity"),
+    _names("missing_ids"),
+    _names("voided_ids"),
+    instant("judged_at", nullable=False),
+    CheckConstraint("verdict in ('matched', 'break', 'pending', 'failed', 'unprovable')", name="verdict"),
+    CheckConstraint("pending_reason in ('not_fetched', 'unsettled', 'rejected')", name="pending_reason"),
+    CheckConstraint("(verdict = 'break') = (cardinality(reasons) > 0)", name="break_has_reasons"),
+    Index("ix_rebates_agent_day", "agent", "day"),
+    schema="recon",
+    comment="The verdict on every rebate.",
+)
+
+breaks = Table(
+    "breaks",
+    metadata,
+    big("break_id", Identity(always=True), primary_key=True),
+    ident("agent", nullable=False),
+    ident("rebate_id", nullable=False),
+    ident("reason", nullable=False),
+    Column("day", Date, nullable=False),
+    ident("user_id", nullable=False),
+    ident("currency", nullable=False),
+    ident("state", nullable=False),
+    money("amount", nullable=False, comment="what the reason is about: turnover, or money for reason amount"),
+    money("overpaid", nullable=False),
+    Column("bet_ids", ARRAY(Text), nullable=False, server_default=sql("'{}'")),
+    text("sentence", nullable=False),
+    ident("fingerprint", nullable=False),
+    instant("opened_at", nullable=False),
+    instant("changed_at", nullable=False),
+    big("run_id", ForeignKey("recon.runs.run_id"), nullable=False),
+    text("accepted_reason"),
+    ident("accepted_by"),
+    instant("accepted_until"),
+    CheckConstraint("state in ('open', 'healed', 'reopened', 'accepted')", name="state"),
+    Index("uq_breaks_subject", "agent", "rebate_id", "reason", unique=True),
+    Index("ix_breaks_agent_day", "agent", "day"),
+    schema="recon",
+    comment="One row per agent, rebate and reason; it lives on through healing and reopening.",
+)
+
+break_events = Table(
+    "break_events",
+    metadata,
+    big("event_id", Identity(always=True), primary_key=True),
+    big("break_id", ForeignKey("recon.breaks.break_id"), nullable=False),
+    big("run_id", ForeignKey("recon.runs.run_id")),
+    ident("state", nullable=False),
+    money("amount", nullable=False),
+    ident("fingerprint", nullable=False),
+    text("cause"),
+    ident("actor"),
+    instant("happened_at", nullable=False, server_default=func.now()),
+    Index("ix_break_events_break_id", "break_id"),
+    schema="recon",
+    comment="Append-only history of every break.",
+)
+
+break_components = Table(
+    "break_components",
+    metadata,
+    ident("agent", primary_key=True),
+    ident("rebate_id", primary_key=True),
+    ident("of", primary_key=True, comment="difference, or entitlement (turnover - entitled_turnover)"),
+    ident("kind", primary_key=True),
+    ident("bet_id", primary_key=True, comment="empty where no bet is concerned"),
+    money("amount", nullable=False),
+    ident("evidence", nullable=False),
+    flag("is_fact", nullable=False),
+    CheckConstraint("of in ('difference', 'entitlement')", name="of"),
+    CheckConstraint("evidence in ('observed', 'presumed', 'none')", name="evidence"),
+    schema="recon",
+    comment="What a difference is made of; the amounts of one rebate sum to it exactly.",
+)
+
+daily = Table(
+    "daily",
+    metadata,
+    ident("agent", primary_key=True),
+    Column("day", Date, primary_key=True),
+    ident("currency", primary_key=True),
+    big("bets", nullable=False),
+    money("bet_turnover", nullable=False),
+    big("rebates", nullable=False),
+    big("rebates_failed", nullable=False),
+    money("rebated_turnover", nullable=False),
+    money("paid", nullable=False),
+    money("expected", nullable=False),
+    money("difference", nullable=False, comment="paid - expected"),
+    money("entitled", nullable=False),
+    money("overpaid", nullable=False),
+    money("underpaid", nullable=False),
+    big("unclaimed_bets", nullable=False),
+    money("unclaimed_turnover", nullable=False),
+    big("matched", nullable=False),
+    big("pending", nullable=False),
+    big("broken", nullable=False),
+    big("unprovable", nullable=False),
+    big("run_id", ForeignKey("recon.runs.run_id"), nullable=False),
+    schema="recon",
+    comment="The daily tie-out: bets by day of settle_time, rebates by the settlement day they name.",
+)

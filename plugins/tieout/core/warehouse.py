@@ -1,0 +1,53 @@
+"""Connections to the warehouse: psycopg for data, the same URL for SQLAlchemy and Alembic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+from sqlalchemy import URL, make_url
+
+from tieout.core.errors import Unreachable
+
+APPLICATION = "tieout"
+RECONNECT_DELAY = timedelta(seconds=30)
+
+
+def normalise_url(url: str | URL) -> URL:
+    """Return *url* with the psycopg driver, whatever driver it named."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def conninfo(url: str | URL) -> str:
+    """Return libpq's keyword form of a SQLAlchemy URL (sockets, sslmode and options included)."""
+    parsed = normalise_url(url)
+    options = {key: value for key, value in parsed.query.items() if isinstance(value, str)}
+    pieces = {
+        "host": parsed.host,
+        "port": parsed.port,
+        "user": parsed.username,
+        "password": parsed.password,
+        "dbname": parsed.database,
+        "application_name": APPLICATION,
+        **options,
+    }
+    return psycopg.conninfo.make_conninfo(**{key: value for key, value in pieces.items() if value not in (None, "")})
+
+
+@contextmanager
+def connect(url: str | URL, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+    """Open a connection in UTC; every loss of the server becomes Unreachable, so that the task is retried.
+
+    Commits on success and rolls back on error unless *autocommit*.
+    """
+    try:
+        with psycopg.connect(conninfo(url), autocommit=autocommit, options="-c timezone=UTC") as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise Unreachable(
+            f"the warehouse is not reachable: {str(error).strip()}.",
+            advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
+            delay=RECONNECT_DELAY,
+        ) from error

@@ -1,0 +1,39 @@
+"""Settings from the environment: where feeds.yaml lies, where answers land, which connection is the warehouse."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tieout.core.errors import ConfigError
+
+WAREHOUSE_CONN_ID = "tieout_warehouse"
+PULL_POOL = "tieout_pull"
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def feeds_file() -> Path:
+    """Return the feeds file: ``TIEOUT_FEEDS``, or ``include/feeds.yaml`` beside ``plugins``."""
+    return Path(os.environ.get("TIEOUT_FEEDS") or _ROOT / "include" / "feeds.yaml")
+
+
+def landing_base() -> str:
+    """Return the landing base (any ObjectStoragePath URL): ``TIEOUT_LANDING``, or ``landing`` beside ``plugins``."""
+    return os.environ.get("TIEOUT_LANDING") or f"file://{_ROOT / 'landing'}"
+
+
+def check_landing_is_shared(executor: str) -> None:
+    """Refuse a local landing base with an executor whose tasks run on other machines.
+
+    Raises ConfigError unless ``TIEOUT_LANDING_SHARED=1`` says that the folder is mounted on all of them.
+    """
+    base = landing_base()
+    is_local = "://" not in base or base.startswith("file://")
+    if not is_local or "LocalExecutor" in executor or os.environ.get("TIEOUT_LANDING_SHARED") == "1":
+        return
+    raise ConfigError(
+        f"the landing base {base} is a local folder, but {executor} runs tasks on other machines: "
+        "a load would not find what a pull has landed.",
+        advice="Set TIEOUT_LANDING to an object store, or TIEOUT_LANDING_SHARED=1 if every worker mounts the folder.",
+    )
