@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.config import ConfigError, SimConfig, config_from_mapping, read_settings
-from simulator.connections import connections
+from simulator.connections import base_url, connections
 from simulator.server import PortInUse, RunningServer
 
 _SETTINGS: tuple[tuple[str, Any, str], ...] = (
@@ -80,8 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.print_connections:
             if config.port == 0:
                 raise ConfigError("port: must be fixed to print connections; give one with --port")
-            url = f"http://{config.host}:{config.port}"
-            print(json.dumps(connections(config, url=url), indent=2))
+            print(json.dumps(connections(config, url=base_url(config.host, config.port)), indent=2))
             return 0
         return _serve(config)
     except (ConfigError, PortInUse) as error:

@@ -7,6 +7,11 @@ from typing import Any
 from simulator.config import Agent, HotRoadAgent, JdbAgent, LuckoAgent, SimConfig
 
 
+def base_url(host: str, port: int) -> str:
+    """The URL of a server at `host` and `port`, without a trailing slash."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def connection(agent: Agent, *, url: str) -> dict[str, Any]:
     """conn_type, host (a full base URL), login, password and extra of one agent."""
     extra: dict[str, Any] = {}

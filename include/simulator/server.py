@@ -14,6 +14,7 @@ import uvicorn
 from simulator.app import build_app
 from simulator.clock import wall_ms
 from simulator.config import SimConfig
+from simulator.connections import base_url
 from simulator.gate import Simulator
 from simulator.world import World
 
@@ -57,9 +58,8 @@ class RunningServer:
     def __init__(self, config: SimConfig, *, wall: Callable[[], int] = wall_ms) -> None:
         self.simulator = Simulator(config, wall=wall)
         self._socket = _listen(config.host, config.port)
-        host = f"[{config.host}]" if ":" in config.host else config.host
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{host}:{self.port}"
+        self.url = base_url(config.host, self.port)
         settings = uvicorn.Config(
             build_app(self.simulator),
             log_level="warning",

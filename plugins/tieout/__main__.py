@@ -6,11 +6,14 @@ import argparse
 import os
 import sys
 
+from sqlalchemy import URL
+
 from tieout.core import ledger
-from tieout.core.errors import TieoutError
+from tieout.core.errors import ConfigError, TieoutError
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents
 from tieout.migrations import upgrade
+from tieout.settings import WAREHOUSE_CONN_ID
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,11 +56,22 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _url_of_connection() -> object:
+def _url_of_connection() -> URL:
+    # A command run by an operator may look connections up in Airflow's metadata, as the api-server does; a task may
+    # not. Airflow decides by this variable, when its connections are first asked for.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     # Imported here: only this path needs Airflow's connections.
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
     from tieout.warehouse import warehouse_url
 
-    return warehouse_url()
+    try:
+        return warehouse_url()
+    except AirflowNotFoundException as error:
+        raise ConfigError(
+            f"there is no Airflow connection {WAREHOUSE_CONN_ID!r}.",
+            advice="Create it (type postgres), or name the database with --warehouse or TIEOUT_WAREHOUSE_URL.",
+        ) from error
 
 
 COMMANDS = {"migrate": _migrate, "check": _check}

@@ -13,7 +13,7 @@ from tieout.feeds import Agent, AgentFeed
 from tieout.operators import CoverageSensor, JudgeDayOperator, LoadSliceOperator, PullSliceOperator
 from tieout.priority import SlicePriority
 from tieout.retry import ErrorRetryPolicy
-from tieout.settings import PULL_POOL, landing_base
+from tieout.settings import PULL_POOL, coverage_poke_seconds, landing_base
 from tieout.timetable import SliceTimetable, slice_cron
 
 #: Pulls of one DAG at a time, backfills included: more would only wait for the same quota.
@@ -21,7 +21,6 @@ PULLS_PER_DAG = 2
 ACTIVE_RUNS = 8
 RETRIES = 6
 COVERAGE_WAIT = timedelta(hours=6)
-COVERAGE_POKE = timedelta(minutes=1)
 
 
 def build_dags(agents: tuple[Agent, ...]) -> Iterator[DAG]:
@@ -95,7 +94,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
             recon=agent.recon,
             day=day,
             mode="reschedule",
-            poke_interval=COVERAGE_POKE.total_seconds(),
+            poke_interval=coverage_poke_seconds(),
             timeout=COVERAGE_WAIT.total_seconds(),
             # After six hours the day is judged anyway: pending is an answer.
             soft_fail=True,
@@ -108,7 +107,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
             first_day=first.date(),
             day=day,
             trigger_rule="none_failed",
-            doc_md="Writes `recon.rebates`, `recon.breaks` and `recon.daily` of this settlement day and the two before.",
+            doc_md="Judges this settlement day and the two before: `recon.rebates`, `recon.breaks`, `recon.daily`.",
         )
         wait >> judge
     return dag

@@ -137,18 +137,21 @@ class _Node:
         if not match or not any(match.groups()):
             self.fail(f"{value!r} is no duration; write for example 90s, 10min, 1h, 2d or 1h30m.")
         days, hours, minutes, seconds = match.groups()
-        return timedelta(
-            days=int(days or 0),
-            hours=int(hours or 0),
-            minutes=int(minutes or 0),
-            milliseconds=int(Decimal(seconds or 0) * 1000),
-        )
+        try:
+            return timedelta(
+                days=int(days or 0),
+                hours=int(hours or 0),
+                minutes=int(minutes or 0),
+                milliseconds=int(Decimal(seconds or 0) * 1000),
+            )
+        except OverflowError:
+            self.fail(f"{value!r} is longer than any duration can be.")
 
     def instant(self) -> datetime:
         value = self.text()
         try:
             return parse_instant(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is no date or instant; write 2026-01-31 or 2026-01-31T12:00:00Z.")
 
     def amount(self) -> Decimal:
@@ -163,7 +166,7 @@ class _Node:
 
     def whole(self) -> int:
         value = self.text()
-        if not value.isdigit():
+        if not value.isdecimal():
             self.fail(f"{value!r} is no whole number.")
         return int(value)
 

@@ -23,6 +23,21 @@ def landing_base() -> str:
     return os.environ.get("TIEOUT_LANDING") or f"file://{_ROOT / 'landing'}"
 
 
+def coverage_poke_seconds() -> float:
+    """Return how often a reconciliation looks whether its slices are there: ``TIEOUT_COVERAGE_POKE_SECONDS``, or 60.
+
+    Raises ConfigError unless it is a number of at least one second.
+    """
+    text = os.environ.get("TIEOUT_COVERAGE_POKE_SECONDS", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 3600:
+        raise ConfigError(f"TIEOUT_COVERAGE_POKE_SECONDS={text!r} is no number of seconds from 1 to 3600.")
+    return seconds
+
+
 def check_landing_is_shared(executor: str) -> None:
     """Refuse a local landing base with an executor whose tasks run on other machines.
 

@@ -30,6 +30,8 @@ def slice_cron(width: timedelta, anchor: timedelta = timedelta(0)) -> str:
     """
     if anchor % MINUTE or not timedelta(0) <= anchor < DAY:
         raise ValueError(f"an anchor of {anchor} is no time of day in whole minutes")
+    if width <= timedelta(0):
+        raise ValueError("a slice must be longer than nothing")
     hour, minute = divmod(anchor // MINUTE, 60)
     if width == DAY:
         return f"{minute} {hour} * * *"

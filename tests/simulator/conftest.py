@@ -41,5 +41,5 @@ def client(server: simulator.RunningServer) -> sim_clients.Client:
 @pytest.fixture
 def own(still: simulator.SimConfig) -> Iterator[simulator.RunningServer]:
     """A served instance of the test's own, with the real quotas of the documents."""
-    with simulator.serve(replace(still, quota_scale=1.0)) as running:
+    with simulator.serve(replace(still, quota_scale=1.0, agents=sim_clients.SMALL)) as running:
         yield running

@@ -7,19 +7,23 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import requests
 
-from simulator import DEFAULT_AGENTS, crypto
+from simulator import DEFAULT_AGENTS, HotRoadAgent, JdbAgent, LuckoAgent, VertexPlayAgent, crypto
 
 NOW = 1_773_146_096_789  # 2026-03-10T12:34:56.789Z
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 TODAY = NOW // DAY * DAY
-LUCKO, HOTROAD, JDB, VERTEXPLAY = DEFAULT_AGENTS
+LUCKO = next(agent for agent in DEFAULT_AGENTS if isinstance(agent, LuckoAgent))
+HOTROAD = next(agent for agent in DEFAULT_AGENTS if isinstance(agent, HotRoadAgent))
+JDB = next(agent for agent in DEFAULT_AGENTS if isinstance(agent, JdbAgent))
+VERTEXPLAY = next(agent for agent in DEFAULT_AGENTS if isinstance(agent, VertexPlayAgent))
+SMALL = (replace(LUCKO, users=30, bets_per_hour=20), HOTROAD, JDB, VERTEXPLAY)
 BETS, REBATES = "/api/game/transaction/query", "/api/promo/rebate/bill"
 
 
@@ -90,7 +94,7 @@ class Client:
 
     def daily(self, date: object, g_type: object = "0", **bend: Any) -> dict[str, Any]:
         """Action 42; `bend` replaces payload fields, or `dc`, `x`, `key`, `padding` of the envelope."""
-        envelope = {"dc": JDB.dc, "key": JDB.aes_key, "padding": "space", "x": None}
+        envelope: dict[str, Any] = {"dc": JDB.dc, "key": JDB.aes_key, "padding": "space", "x": None}
         envelope |= {name: bend.pop(name) for name in list(bend) if name in envelope}
         payload = {"action": 42, "ts": wall(), "parent": JDB.agent_id, "gType": g_type, "date": date} | bend
         text = json.dumps({name: value for name, value in payload.items() if value is not None})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from sim_clients import DAY, HOTROAD, HOUR, JDB, LUCKO, MINUTE, NOW, SECOND, TODAY, VERTEXPLAY, Client
+from sim_clients import DAY, HOTROAD, HOUR, JDB, LUCKO, MINUTE, NOW, SECOND, SMALL, TODAY, VERTEXPLAY, Client
 
 import simulator
 from simulator.ledger import CallLedger, OnceOnly
@@ -104,7 +104,7 @@ def test_once_only() -> None:
 
 @pytest.fixture
 def fast(still: simulator.SimConfig) -> Any:
-    with simulator.serve(still) as running:
+    with simulator.serve(replace(still, agents=SMALL)) as running:
         yield Client(running.url)
 
 
@@ -210,11 +210,11 @@ def test_an_expired_token_stays_unknown(fast: Client) -> None:
 
 
 def test_probability_repeats_and_filters_hold(still: simulator.SimConfig) -> None:
-    wanted = {"provider": "lucko", "endpoint": "bets", "agent": LUCKO.agent_id}
+    wanted: dict[str, Any] = {"provider": "lucko", "endpoint": "bets", "agent": LUCKO.agent_id}
     spec = simulator.FaultSpec(name="throttle", probability=0.3, **wanted)
     runs = []
     for _ in range(2):
-        with simulator.serve(replace(still, faults=(spec,))) as server:
+        with simulator.serve(replace(still, faults=(spec,), agents=SMALL)) as server:
             client = Client(server.url)
             runs.append([client.bets(NOW - HOUR, NOW, page_size=1)["code"] for _ in range(40)])
             assert client.rebates(TODAY, NOW)["code"] == 200
@@ -229,7 +229,8 @@ def test_fault_control(fast: Client) -> None:
     assert fast.session.delete(f"{fast.url}/_sim/faults?id={first}", timeout=5).json() == {"cleared": 1}
     assert [one["id"] for one in fast.sim("faults")["active"]] == [second]
     assert fast.session.delete(f"{fast.url}/_sim/faults", timeout=5).json() == {"cleared": 1}
-    for wrong in ({"name": "nothing"}, {"name": "reset", "nxt": 1}, {"name": "reset", "next": 0}, {}, []):
+    wrongs: tuple[Any, ...] = ({"name": "nothing"}, {"name": "reset", "nxt": 1}, {"name": "reset", "next": 0}, {}, [])
+    for wrong in wrongs:
         response = fast.post("/_sim/faults", json=wrong)
         assert response.status_code == 400
         assert response.json()["error"]
@@ -305,7 +306,8 @@ def test_clock(fast: Client) -> None:
     assert running["now"] - (TODAY + DAY) < MINUTE
     assert move(advance_ms=-DAY)["now"] - TODAY < MINUTE
     assert move(freeze=True)["frozen"]
-    for wrong in ({"freeze": "x"}, {"advance_ms": 1.5}, {"stop": 1}, []):
+    wrongs: tuple[Any, ...] = ({"freeze": "x"}, {"advance_ms": 1.5}, {"stop": 1}, [])
+    for wrong in wrongs:
         assert fast.post("/_sim/clock", json=wrong).status_code == 400
 
 

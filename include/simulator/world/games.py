@@ -16,8 +16,10 @@ from simulator.world.chance import cents
 
 Stakes = tuple[tuple[str, Decimal], ...]
 
-_SUITS = ("Hearts", "Diamonds", "Clubs", "Spades")
+_NOTHING = Decimal(0)
+
 _FACES = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
+_DECK = tuple(suit + face for suit in ("Hearts", "Diamonds", "Clubs", "Spades") for face in _FACES)
 _SIDE_ITEMS = ("Tie", "PlayerPair", "BankerPair", "Super6", "AnyPair", "PerfectPair", "PDragonBonus")
 _ROULETTE = ("Red", "Black", "Odd", "Even", "Small", "Big", "Dozen-2", "Column-1", "Direct-11")
 _RED = {1, 3, 5, 7, 9, 12, 14, 16, 18, 19, 21, 23, 25, 27, 30, 32, 34, 36}
@@ -58,7 +60,7 @@ def split(random: Random, amount: Decimal, items: tuple[str, ...]) -> Stakes:
 def _outcome(
     stakes: Stakes, pays: dict[str, Decimal], pushed: frozenset[str], result: tuple[str, ...], /, **cards: str
 ) -> Outcome:
-    wins = tuple((item, cents(stake * pays.get(item, Decimal(0)))) for item, stake in stakes)
+    wins = tuple((item, cents(stake * pays.get(item, _NOTHING))) for item, stake in stakes)
     return Outcome(
         turnover=sum((stake for item, stake in stakes if item not in pushed), Decimal(0)),
         win=sum((won for _, won in wins), Decimal(0)),
@@ -69,7 +71,7 @@ def _outcome(
 
 
 def _hand(random: Random) -> str:
-    return ",".join(random.choice(_SUITS) + random.choice(_FACES) for _ in range(random.randrange(2, 4)))
+    return ",".join(random.choice(_DECK) for _ in range(random.randrange(2, 4)))
 
 
 def _baccarat_items(random: Random) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ def _baccarat_items(random: Random) -> tuple[str, ...]:
 
 def _baccarat(random: Random, stakes: Stakes, no_comm: bool) -> Outcome:
     winner = random.choices(("Banker", "Player", "Tie"), (46, 44, 10))[0]
-    pays = {item: Decimal(12) if random.random() < 0.1 else Decimal(0) for item in _SIDE_ITEMS}
+    pays = {item: Decimal(12) for item, _ in stakes if item in _SIDE_ITEMS and random.random() < 0.1}
     pays["Tie"] = Decimal(9) if winner == "Tie" else Decimal(0)
     pushed: frozenset[str] = frozenset()
     if winner == "Tie":
@@ -139,4 +141,5 @@ GAMES: tuple[Game, ...] = (
     Game(game_id="105", weight=12, items=_dice_items, settle=_dice),
     Game(game_id="SP-2077", weight=8, items=_wheel_items, settle=_wheel),
 )
-WEIGHTS = tuple(game.weight for game in GAMES)
+BAG: tuple[Game, ...] = tuple(game for game in GAMES for _ in range(game.weight))
+"""The games as often as they are played: a draw from it is a weighted draw."""

@@ -62,7 +62,7 @@ class LuckoWorld:
         for plan in (self._plan(day), self._plan(day + 1)):
             bets |= {bet.id: bet for bet in plan.extra_bets if bet.bet_time // DAY == day}
             for bet_id, version in plan.corrections:
-                if bet_id in bets and self._config.active(version.at):
+                if bet_id in bets:
                     bets[bet_id] = bets[bet_id].with_version(version)
         for bet_id, at in self._touched[day].items():
             bets[bet_id] = _touched(bets[bet_id], at)

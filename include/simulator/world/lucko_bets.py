@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
+from typing import NamedTuple
 
 from simulator.config import LuckoAgent, SimConfig
 from simulator.world.bets import CANCELLED, INVALID, PLACED, SETTLED, VOIDED, Bet, Version
 from simulator.world.chance import DAY, HOUR, MINUTE, SECOND, dice, digits
-from simulator.world.games import GAMES, WEIGHTS, Outcome, Stakes, split
+from simulator.world.games import BAG, Game, Outcome, Stakes, split
 
 DISPATCH_FROM, DISPATCH_UNTIL = 10 * MINUTE, HOUR
 """Rebates of a settlement day are dispatched this long after its end."""
@@ -58,6 +59,15 @@ class User:
 
     user_id: str
     currencies: tuple[str, ...]
+
+
+class _Placed(NamedTuple):
+    """What a bet's history needs to know of its beginning."""
+
+    time: int
+    amount: Decimal
+    stakes: Stakes
+    no_comm: bool
 
 
 def users_of(agent: LuckoAgent) -> tuple[User, ...]:
@@ -105,19 +115,18 @@ def ended_unplayed(*, at: int, status: int, amount: Decimal) -> Version:
     return Version(at=at, update_time=at, status=status, win=amount)
 
 
-def _history(random: Random, bet: Bet, stakes: Stakes, *, quiet: bool) -> tuple[Version, ...]:
+def _history(random: Random, game: Game, bet: _Placed, *, quiet: bool) -> tuple[Version, ...]:
     """The versions of a bet; `quiet` keeps update_time at the bet's instant."""
-    placed = Version(at=bet.bet_time, update_time=bet.bet_time, status=PLACED)
+    placed = Version(at=bet.time, update_time=bet.time, status=PLACED)
     fate = random.random()
     if fate < 0.035 and not quiet:
         status = CANCELLED if fate < 0.02 else INVALID
-        end = bet.bet_time + random.randrange(SECOND, 6 * SECOND)
+        end = bet.time + random.randrange(SECOND, 6 * SECOND)
         return (placed, ended_unplayed(at=end, status=status, amount=bet.amount))
     lag = random.randrange(5 * SECOND, 60 * SECOND) if fate < 0.99 else random.randrange(HOUR, 3 * HOUR)
-    settle = bet.bet_time + lag
-    game = next(game for game in GAMES if game.game_id == bet.game_id)
-    outcome = game.settle(random, stakes, bet.no_comm)
-    update = bet.bet_time if quiet or random.random() < 0.08 else settle
+    settle = bet.time + lag
+    outcome = game.settle(random, bet.stakes, bet.no_comm)
+    update = bet.time if quiet or random.random() < 0.08 else settle
     settled = _settled(outcome, at=settle, update_time=update, settle_time=settle)
     if 0.035 <= fate < 0.065:
         latest = min(settle + 6 * HOUR, (settle // DAY + 1) * DAY + CORRECTIONS_END)
@@ -125,7 +134,7 @@ def _history(random: Random, bet: Bet, stakes: Stakes, *, quiet: bool) -> tuple[
         if fate < 0.047:
             change = voided(settled, amount=bet.amount, at=again, keep_turnover=random.random() < 0.5)
         else:
-            outcome = game.settle(random, stakes, bet.no_comm)
+            outcome = game.settle(random, bet.stakes, bet.no_comm)
             change = _settled(outcome, at=again, update_time=again, settle_time=settle)
         return (placed, settled, change)
     return (placed, settled)
@@ -133,10 +142,11 @@ def _history(random: Random, bet: Bet, stakes: Stakes, *, quiet: bool) -> tuple[
 
 def new_bet(random: Random, *, user_id: str, currency: str, bet_time: int, quiet: bool = False) -> Bet:
     """A bet with its whole natural history."""
-    game = random.choices(GAMES, WEIGHTS)[0]
+    game = random.choice(BAG)
     amount = _amount(random, currency)
     stakes = split(random, amount, game.items(random))
-    bet = Bet(
+    placed = _Placed(bet_time, amount, stakes, game.game_id == "101" and random.random() < 0.5)
+    return Bet(
         id=f"{bet_time // 1000:08x}{digits(random, 16)}",
         user_id=user_id,
         game_id=game.game_id,
@@ -147,10 +157,9 @@ def new_bet(random: Random, *, user_id: str, currency: str, bet_time: int, quiet
         currency=currency,
         amount=amount,
         stakes=stakes,
-        no_comm=game.game_id == "101" and random.random() < 0.5,
-        versions=(),
+        no_comm=placed.no_comm,
+        versions=_history(random, game, placed, quiet=quiet),
     )
-    return replace(bet, versions=_history(random, bet, stakes, quiet=quiet))
 
 
 def _instants(random: Random, agent: LuckoAgent, hour_start: int, pace: int) -> list[int]:

@@ -51,9 +51,10 @@ def _money(value: Decimal | None) -> str | None:
     if value is None:
         return None
     text = str(value)
-    if "E" in text and value.is_finite() and abs(value.adjusted()) < MAX_MONEY_TEXT:
+    if "E" in text and abs(value.adjusted()) < MAX_MONEY_TEXT:
         text = format(value, "f")
-    if len(text) > MAX_MONEY_TEXT or not value.is_finite():
+    # What still has an exponent is beyond any amount, and perhaps beyond what numeric can hold.
+    if len(text) > MAX_MONEY_TEXT or not value.is_finite() or "E" in text:
         raise RowRejected("bad_value", f"amount {text[:60]!r} is not a finite number of at most 40 characters")
     return text
 
@@ -68,19 +69,26 @@ def _json(value: msgspec.Raw) -> str | None:
     raw = bytes(value)
     if raw in (b"", b"null"):
         return None
-    if _RISKY_JSON.search(raw):
-        _check_storable(raw)
-    return raw.decode()
-
-
-def _check_storable(raw: bytes) -> None:
     try:
-        decoded = json.dumps(json.loads(raw, parse_float=_bounded_number), ensure_ascii=False, default=str)
-        decoded.encode()
-    except (UnicodeEncodeError, ValueError) as error:
+        if _RISKY_JSON.search(raw):
+            _check_storable(json.loads(raw, parse_float=_bounded_number))
+        return raw.decode()
+    except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
         raise RowRejected("bad_value", f"nested JSON cannot be stored: {error}") from None
-    if "\\u0000" in decoded:
-        raise RowRejected("bad_value", "nested JSON contains the NUL character, which PostgreSQL cannot store")
+
+
+def _check_storable(value: Any) -> None:
+    """Raise unless every text inside is one PostgreSQL can hold: no NUL, no lone surrogate."""
+    if isinstance(value, str):
+        value.encode()
+        _text(value)
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            _check_storable(key)
+            _check_storable(child)
+    elif isinstance(value, list):
+        for child in value:
+            _check_storable(child)
 
 
 def _bounded_number(text: str) -> Decimal:
@@ -93,10 +101,8 @@ def _bounded_number(text: str) -> Decimal:
 def _jsonable(value: Any) -> str | None:
     if value is None:
         return None
-    encoded = msgspec.json.encode(value)
-    if b"\\u0000" in encoded:
-        raise RowRejected("bad_value", "text contains the NUL character, which PostgreSQL cannot store")
-    return encoded.decode()
+    _check_storable(value)
+    return msgspec.json.encode(value).decode()
 
 
 def _epoch_or_null(value: int | None) -> int | None:
@@ -172,6 +178,8 @@ class RowCodec:
             return self._decoder.decode(raw), None
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._decode_slowly(raw)
+        except RecursionError:
+            raise RowRejected("bad_value", "the row is nested too deep") from None
 
     def _decode_slowly(self, raw: msgspec.Raw | bytes) -> tuple[Row, str | None]:
         """Strip key whitespace (JDB sends ``"tax "``), set unknown fields apart, decode the rest strictly."""

@@ -59,7 +59,8 @@ class FeedSpec:
     after a slice's end before it is read, ``max_window`` of one request, ``slice_width`` by default.
     ``key`` is the natural key without ``agent``; ``order`` the column that says which of two states of a row is
     newer (None: only the time of reading does); ``position`` the SQL expression of the instant the provider
-    filters by. ``snapshot`` feeds replace what they covered; others only ever add and update.
+    filters by. ``snapshot`` feeds replace what they covered; others only ever add and update. An answer of
+    ``row_cap`` rows or more may have been cut off: its window is read again in halves.
     """
 
     provider: str
@@ -75,6 +76,7 @@ class FeedSpec:
     slice_width: timedelta
     slice_anchor: timedelta = ZERO
     page_size: int | None = None
+    row_cap: int | None = None
     row: type[Row]
     nullable_epochs: tuple[str, ...] = ()
     table: Table

@@ -17,6 +17,8 @@ from tieout.core.clock import Clock
 from tieout.core.errors import ConfigError, FatalError, Throttled, Unreachable
 
 CHUNK = 64 * 1024
+#: No provider may send a caller away for longer.
+MAX_RETRY_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,13 @@ def base_url(host: str | None, *, port: int | None = None, allow_http: bool = Fa
     who = f"connection {conn_id!r}" if conn_id else "the connection"
     if not host:
         raise ConfigError(f"{who} has no host.", advice="Enter the provider's API address as host.")
-    url = urlsplit(host if "://" in host else f"https://{host}")
+    try:
+        url = urlsplit(host if "://" in host else f"https://{host}")
+        own_port = url.port
+    except ValueError as error:
+        raise ConfigError(f"{who} has a host that is no http(s) address: {error}.") from None
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(f"{who} has the host {host!r}, which is no http(s) address.")
+        raise ConfigError(f"{who} has a host that is no http(s) address.")
     if url.username or url.password or url.query or url.fragment:
         raise ConfigError(f"{who} must not carry credentials, a query or a fragment in its host.")
     if url.scheme == "http" and not (allow_http or _is_loopback(url.hostname)):
@@ -46,7 +52,7 @@ def base_url(host: str | None, *, port: int | None = None, allow_http: bool = Fa
             f"{who} asks for plain http to {url.hostname}: credentials and bets would travel unencrypted.",
             advice='Use https, or set "allow_http": true in its extra if the network is private.',
         )
-    netloc = url.netloc if url.port or port is None else f"{url.netloc}:{port}"
+    netloc = url.netloc if own_port or port is None else f"{url.netloc}:{port}"
     return f"{url.scheme}://{netloc}{url.path.rstrip('/')}"
 
 
@@ -139,11 +145,10 @@ def _retry_after(response: requests.Response, clock: Clock) -> timedelta | None:
     value = response.headers.get("Retry-After", "").strip()
     if not value:
         return None
-    if value.isdigit():
-        return timedelta(seconds=min(int(value), 86_400))
     try:
-        return max(parsedate_to_datetime(value) - clock.now(), timedelta(0))
-    except (TypeError, ValueError):
+        asked = timedelta(seconds=int(value)) if value.isdecimal() else parsedate_to_datetime(value) - clock.now()
+        return min(max(asked, timedelta(0)), MAX_RETRY_AFTER)
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import secrets
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -151,7 +153,8 @@ class ReadingWriter:
         self.folder = folder / reading_id
         self.reading_id = reading_id
         self._pages = 0
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with _writing(self.folder, "the reading's folder"):
+            self.folder.mkdir(parents=True, exist_ok=True)
 
     def write_page(self, body: bytes, *, rows: int, total: int | None, requested_at: datetime) -> PageEntry:
         """Store one answer compressed and return its entry. Raises Unreachable when it cannot be written."""
@@ -175,13 +178,19 @@ class ReadingWriter:
         return str(self.folder / MANIFEST)
 
     def _write(self, name: str, data: bytes) -> None:
-        try:
+        with _writing(self.folder, name):
             (self.folder / name).write_bytes(data)
-        except OSError as error:
-            raise Unreachable(
-                f"cannot write {name} to landing {self.folder}: {error}.",
-                advice="Free space or mend the permissions of the landing base (TIEOUT_LANDING).",
-            ) from error
+
+
+@contextmanager
+def _writing(folder: PathLike, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unreachable(
+            f"cannot write {what} to landing {folder}: {error}.",
+            advice="Free space or mend the permissions of the landing base (TIEOUT_LANDING).",
+        ) from error
 
 
 def read_manifest(path: PathLike) -> Manifest:
@@ -193,7 +202,7 @@ def read_manifest(path: PathLike) -> Manifest:
             f"no manifest at {path}: {error}.",
             advice="Pull the slice again, or check that every worker sees the same landing base.",
         ) from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FatalError(f"the manifest at {path} is damaged: {error}.", advice="Pull the slice again.") from error
     if manifest.manifest_version > MANIFEST_VERSION:
         raise FatalError(
@@ -208,7 +217,7 @@ def read_page(folder: PathLike, entry: PageEntry) -> bytes:
     path = folder / entry.file
     try:
         body = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise FatalError(f"cannot read {path}: {error}.", advice="Restore the file or pull the slice again.") from error
     if hashlib.sha256(body).hexdigest() != entry.sha256:
         raise FatalError(
@@ -225,6 +234,15 @@ def newest_manifest(base: PathLike, *, provider: str, feed: str, agent: str, sli
         return None
     for reading in sorted(folder.iterdir(), key=lambda path: str(path.name), reverse=True):
         manifest: PathLike = reading / MANIFEST
-        if manifest.exists():
+        if manifest.exists() and _is_whole(manifest):
             return manifest
     return None
+
+
+def _is_whole(manifest: PathLike) -> bool:
+    """Whether the manifest was written to its end: a killed worker may leave a torn one, which is no reading."""
+    try:
+        msgspec.json.decode(manifest.read_bytes())
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True

@@ -279,6 +279,8 @@ class ReadingLoader:
         if self.rejects:
             return "suspect", f"{len(self.rejects)} row(s) broke the contract, see ops.rejects"
         total = manifest.reported("total_last")
+        if total is None and any(window.total_last is not None for window in manifest.windows):
+            return "suspect", "the provider reported a control total for some windows of the slice only"
         if total is not None and total != keys:
             return "suspect", f"the provider reported {total} rows, {keys} distinct keys came"
         if manifest.rows == 0:

@@ -33,6 +33,7 @@ MAX_CALL_TRIES = 4
 MAX_PAGES = 20_000
 MAX_WINDOWS = 5_000
 BACKOFF = timedelta(seconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 #: A provider that asks for more patience than this gets its task back later instead of a sleeping worker.
 MAX_PATIENCE = timedelta(minutes=2)
 
@@ -106,7 +107,7 @@ class SlicePuller:
         windows = list(plan.feed.windows(plan.slice, plan.options))
         if not 0 < len(windows) <= MAX_WINDOWS:
             raise ValueError(f"{plan.where}: {len(windows)} windows, allowed are 1 to {MAX_WINDOWS}")
-        entries = [self._read_window(plan, window, writer) for window in windows]
+        entries = [entry for window in windows for entry in self._read_whole(plan, window, writer)]
         manifest = self._manifest(plan, writer, entries, now)
         return writer.write_manifest(manifest), manifest
 
@@ -139,6 +140,17 @@ class SlicePuller:
             )
         log.warning("%s: beyond the provider's reach, taken from landing: %s", plan.where, found)
         return str(found)
+
+    def _read_whole(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> list[WindowEntry]:
+        """Read one window, in halves when its answer is so long that the provider may have cut it off."""
+        entry = self._read_window(plan, window, writer)
+        rows = sum(page.rows for page in entry.pages)
+        if plan.feed.row_cap is None or rows < plan.feed.row_cap or window.range.width <= MILLISECOND:
+            return [entry]
+        log.warning("%s: window %s answered %d rows, perhaps cut off; reading its halves", plan.where, window, rows)
+        middle = window.range.start + window.range.width // MILLISECOND // 2 * MILLISECOND
+        halves = (Slice(window.range.start, middle), Slice(middle, window.range.end))
+        return [entry for half in halves for entry in self._read_whole(plan, Window(half, window.params), writer)]
 
     def _read_window(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> WindowEntry:
         """Page through one window; read it again when its control total moves, at most MAX_ATTEMPTS times."""
@@ -202,7 +214,10 @@ class SlicePuller:
 
     def _manifest(self, plan: PullPlan, writer: ReadingWriter, entries: list[WindowEntry], now: datetime) -> Manifest:
         moved = [entry for entry in entries if not entry.settled]
+        cap = plan.feed.row_cap
         problem = None
+        if cap is not None and any(page.rows >= cap for entry in entries for page in entry.pages):
+            problem = f"an answer for a single millisecond holds {cap} rows or more and may be cut off"
         if moved:
             problem = f"the control total moved while paging in {len(moved)} window(s), {MAX_ATTEMPTS} readings each"
             log.warning("%s: %s; the reading will be suspect", plan.where, problem)

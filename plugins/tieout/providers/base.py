@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -100,16 +101,52 @@ PAST_REACH = Code(
 
 
 def decode_envelope(body: bytes, form: type[Any], provider: str) -> Any:
-    """Decode an answer's envelope. Raises Unreachable for truncated JSON, ContractBroken for another form."""
+    """Decode an answer's envelope. Raises Unreachable for truncated JSON, ContractBroken for another form.
+
+    A value that is no JSON (NaN, half a surrogate pair) costs its row, not the page: the row keeps it marked with
+    NUL, which no contract accepts.
+    """
     try:
         return msgspec.json.decode(body, type=form)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise _undocumented(provider, error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        marked = _BAD_VALUE.sub(_mark, body)
+        if marked == body:
+            raise Unreachable(f"{provider} answered {len(body)} bytes that are no complete JSON: {error}.") from None
+    try:
+        return msgspec.json.decode(marked, type=form)
     except msgspec.ValidationError as error:
-        raise ContractBroken(
-            f"{provider} answered JSON of an undocumented form: {error}.",
-            advice="Compare the landed page with the provider's document.",
-        ) from None
+        raise _undocumented(provider, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unreachable(f"{provider} answered {len(body)} bytes that are no complete JSON: {error}.") from None
+
+
+def _undocumented(provider: str, error: Exception) -> ContractBroken:
+    return ContractBroken(
+        f"{provider} answered JSON of an undocumented form: {error}.",
+        advice="Compare the answer with the provider's document.",
+    )
+
+
+#: Whole strings are matched so that what only looks like a bad value inside of them is left alone.
+_BAD_VALUE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.|[\x00-\x1f]",
+    re.DOTALL,
+)
+
+
+def _mark(match: re.Match[bytes]) -> bytes:
+    value = match[0]
+    return _ESCAPE.sub(_mark_escape, value) if value.startswith(b'"') else b'"\\u0000%b"' % value
+
+
+def _mark_escape(match: re.Match[bytes]) -> bytes:
+    escape = match[0]
+    if len(escape) == 1:
+        return b"\\u%04x" % escape[0]
+    return b"\\u0000%b" % escape[1:] if len(escape) == 6 else escape
 
 
 class ProviderHook(BaseHook):

@@ -19,7 +19,7 @@ import requests
 from Crypto.Cipher import AES
 
 from tieout.core.clock import Clock, epoch_ms
-from tieout.core.contract import Ident, Int64, Row
+from tieout.core.contract import ABSENT, Ident, Int64, Row
 from tieout.core.errors import ConfigError, ContractBroken, FatalError, NotReady
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.slices import Slice, Window
@@ -100,7 +100,7 @@ class DailyTotal(Row, rename="camel"):
 
 class _Envelope(msgspec.Struct):
     status: str | int
-    data: list[msgspec.Raw] | None = None
+    data: msgspec.Raw = ABSENT
     err_text: Any = None
 
 
@@ -109,9 +109,8 @@ def read_daily(body: bytes) -> Page:
     envelope: _Envelope = decode_envelope(body, _Envelope, "JDB")
     if envelope.status != SUCCESS:
         raise ERRORS.error(envelope.status, envelope.err_text)
-    if envelope.data is None:
-        raise ContractBroken("JDB answered success without data.")
-    return Page(total=None, rows=envelope.data)
+    rows = decode_envelope(bytes(envelope.data) or b"null", list[msgspec.Raw], "JDB")
+    return Page(total=None, rows=rows)
 
 
 def report_date(instant: datetime) -> date:

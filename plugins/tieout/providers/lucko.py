@@ -252,7 +252,7 @@ class LuckoHook(ProviderHook):
         return LuckoAuth(agent_id=self.merchant_id, key=key, clock=self.clock)
 
     def request(self, feed: FeedSpec, window: Window, offset: int) -> requests.Request:
-        params = bet_params(window, offset) if feed is BETS else rebate_params(window, offset)
+        params = (bet_params if feed.name == BETS.name else rebate_params)(window, offset, feed.page_size)
         return requests.Request("GET", f"{self.url}{feed.endpoint}", params=params)
 
     def probe(self) -> bytes:
@@ -264,21 +264,21 @@ class LuckoHook(ProviderHook):
         read_rebates(body)
 
 
-def bet_params(window: Window, offset: int) -> dict[str, str]:
+def bet_params(window: Window, offset: int, page_size: int | None = BETS.page_size) -> dict[str, str]:
     """Return the query of one page of bets: ``start_time`` inclusive, ``end_time`` exclusive, milliseconds."""
     return {
         "start_time": str(epoch_ms(window.range.start)),
         "end_time": str(epoch_ms(window.range.end)),
         "start_index": str(offset),
-        "page_size": str(BETS.page_size),
+        "page_size": str(page_size),
     }
 
 
-def rebate_params(window: Window, offset: int) -> dict[str, str]:
+def rebate_params(window: Window, offset: int, page_size: int | None = REBATES.page_size) -> dict[str, str]:
     """Return the query of one page of rebates: both bounds inclusive, so the end is the last millisecond inside."""
     return {
         "time_start": str(epoch_ms(window.range.start)),
         "time_end": str(epoch_ms(window.range.end) - 1),
         "start": str(offset),
-        "count": str(REBATES.page_size),
+        "count": str(page_size),
     }

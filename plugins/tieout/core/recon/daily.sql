@@ -1,26 +1,36 @@
 -- The daily tie-out of the given settlement days, replaced as a whole. Parameters: agent, run_id, days, settings.
-WITH bets AS (
+WITH settled AS (
     SELECT
-        (b.settle_time AT TIME ZONE (%(settings)s::jsonb ->> 'timezone'))::date AS day,
+        d.day,
+        b.id,
         b.currency,
-        count(*) AS bets,
-        sum(b.valid_bet_turnover) AS bet_turnover,
-        count(*) FILTER (WHERE NOT claimed.by_any) AS unclaimed_bets,
-        coalesce(sum(b.valid_bet_turnover) FILTER (WHERE NOT claimed.by_any), 0) AS unclaimed_turnover
+        b.valid_bet_turnover
     FROM unnest(%(days)s::date[]) AS d (day)
     INNER JOIN staging.lucko_bets AS b
         ON b.agent = %(agent)s AND b.status = 1
             AND b.settle_time >= d.day::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
             AND b.settle_time < (d.day + 1)::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
-    CROSS JOIN LATERAL (
-        SELECT EXISTS (
-            SELECT 1
-            FROM staging.lucko_rebate_bets AS l
-            INNER JOIN staging.lucko_rebates AS r ON r.agent = l.agent AND r.id = l.rebate_id
-            WHERE l.agent = %(agent)s AND l.bet_id = b.id AND r.status = 1
-        ) AS by_any
-    ) AS claimed
-    GROUP BY 1, 2
+),
+
+claimed AS (
+    SELECT DISTINCT s.id
+    FROM settled AS s
+    INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = s.id
+    INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = l.rebate_id
+    WHERE r.status <> 0
+),
+
+bets AS (
+    SELECT
+        s.day,
+        s.currency,
+        count(*) AS bets,
+        sum(s.valid_bet_turnover) AS bet_turnover,
+        count(*) FILTER (WHERE c.id IS NULL) AS unclaimed_bets,
+        coalesce(sum(s.valid_bet_turnover) FILTER (WHERE c.id IS NULL), 0) AS unclaimed_turnover
+    FROM settled AS s
+    LEFT JOIN claimed AS c ON c.id = s.id
+    GROUP BY s.day, s.currency
 ),
 
 rebates AS (

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import IsolationLevel, sql
 from sqlalchemy import URL
 
+from tieout.core.errors import ConfigError
 from tieout.core.recon.settings import ReconSettings
 from tieout.core.warehouse import connect
 
@@ -46,15 +47,28 @@ class RunSummary:
 def judge_days(url: str | URL, *, agent: str, days: Sequence[date], settings: ReconSettings) -> RunSummary:
     """Judge every rebate of the given settlement days of a Lucko agent and write their daily tie-out.
 
-    Raises Unreachable when the warehouse is lost (nothing is written then).
+    Raises ConfigError when the agent's bets feed is not declared in ops.agents (what was never declared proves
+    nothing), Unreachable when the warehouse is lost; nothing is written then.
     """
     with connect(url, autocommit=True) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        _require_declared(connection, agent)
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"tieout:recon:{agent}",))
         with connection.transaction():
             summary = _judge(connection, agent, sorted(set(days)), settings)
     log.info("%s", summary)
     return summary
+
+
+def _require_declared(connection: psycopg.Connection, agent: str) -> None:
+    known = connection.execute(
+        "SELECT 1 FROM ops.agents WHERE provider = 'lucko' AND feed = 'bets' AND agent = %s", (agent,)
+    ).fetchone()
+    if known is None:
+        raise ConfigError(
+            f"the bets feed of the Lucko agent {agent!r} is not declared in the warehouse (ops.agents).",
+            advice="Declare the agent in feeds.yaml; its first pull or `python -m tieout migrate` writes it.",
+        )
 
 
 def _judge(connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings) -> RunSummary:
@@ -66,10 +80,16 @@ def _judge(connection: psycopg.Connection, agent: str, days: list[date], setting
         "days": days,
         "settings": json.dumps(settings.as_json()),
     }
-    connection.execute('CREATE TEMP TABLE judge_keys (rebate_id text COLLATE "C" PRIMARY KEY) ON COMMIT DROP')
     connection.execute(
-        """INSERT INTO judge_keys SELECT id FROM staging.lucko_rebates
-           WHERE agent = %(agent)s AND (date AT TIME ZONE 'UTC')::date = ANY(%(days)s::date[])""",
+        """CREATE TEMP TABLE judge_keys (rebate_id text COLLATE "C" PRIMARY KEY, decided boolean) ON COMMIT DROP"""
+    )
+    # A rebate that has left a day since it was judged is judged with it, so that no verdict stays behind.
+    connection.execute(
+        """INSERT INTO judge_keys
+           SELECT r.id FROM unnest(%(days)s::date[]) AS d (day) JOIN staging.lucko_rebates r
+               ON r.agent = %(agent)s AND r.date >= d.day::timestamp AT TIME ZONE 'UTC'
+               AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+           UNION SELECT rebate_id FROM recon.rebates WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])""",
         parameters,
     )
     connection.execute("ANALYZE judge_keys")

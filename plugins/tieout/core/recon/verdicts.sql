@@ -5,59 +5,188 @@ WITH settings AS (
         (%(settings)s::jsonb ->> 'turnover_tolerance')::numeric AS turnover_tolerance,
         (%(settings)s::jsonb ->> 'amount_tolerance')::numeric AS amount_tolerance,
         %(settings)s::jsonb -> 'rounding' AS rounding,
+        %(settings)s::jsonb ->> 'timezone' AS timezone,
         make_interval(secs => (%(settings)s::jsonb ->> 'bet_lookback_seconds')::int) AS bet_lookback
 ),
 
-keys AS (
+-- The bets feed as declared: its slices, and the time the agent answers for (whole slices, as they are read).
+feed AS (
     SELECT
-        r.*,
-        (r.date AT TIME ZONE 'UTC')::date AS day,
-        coalesce(s.rounding -> r.currency, s.rounding -> 'default') AS rounding,
-        -- Hours: enough to be exact about slices, few enough to look coverage up once per hour, not per rebate.
-        tstzrange(
-            least(r.date - s.bet_lookback, date_trunc('hour', r.create_time)),
-            date_trunc('hour', r.create_time) + interval '2 hours'
-        ) AS could_hold
-    FROM judge_keys AS k
-    INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.rebate_id
-    CROSS JOIN settings AS s
-),
-
--- What the ledger proves of this agent's bets feed.
-ledger AS (
-    SELECT
-        tstzmultirange(tstzrange(a.start_at, a.stop_at)) AS responsible,
-        coalesce((
-            SELECT range_agg(tstzrange(c.slice_start, c.slice_end))
-            FROM ops.readings AS c
-            WHERE c.provider = 'lucko' AND c.feed = 'bets' AND c.agent = %(agent)s AND c.state = 'certified'
-        ), '{}') AS certified
+        w.width,
+        w.origin,
+        a.reach,
+        tstzmultirange(tstzrange(
+            date_bin(w.width, a.start_at + w.width - interval '1 microsecond', w.origin),
+            date_bin(w.width, a.stop_at + w.width - interval '1 microsecond', w.origin)
+        )) AS responsible
     FROM ops.agents AS a
+    CROSS JOIN LATERAL (
+        SELECT
+            make_interval(secs => extract(epoch FROM a.slice_width)::double precision) AS width,
+            timestamptz '2000-01-01 00:00+00' + a.slice_anchor AS origin
+    ) AS w
     WHERE a.provider = 'lucko' AND a.feed = 'bets' AND a.agent = %(agent)s
 ),
 
-first_readings AS (
-    SELECT slice_start, slice_end, min(pulled_at) AS pulled_at
-    FROM ops.readings
-    WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s AND state = 'certified'
-    GROUP BY slice_start, slice_end
+-- could_hold: the slices that meet [settlement day's start - lookback, create_time + 1 h].
+keys AS (
+    SELECT
+        r.id,
+        r.activity_id,
+        r.user_id,
+        r.currency,
+        r.turnover,
+        r.rate,
+        r.rebate_amount,
+        r.status,
+        r.create_time,
+        d.day,
+        coalesce(s.rounding -> r.currency, s.rounding -> 'default') AS rounding,
+        tstzrange(
+            date_bin(
+                f.width, least(d.day::timestamp AT TIME ZONE s.timezone - s.bet_lookback, r.create_time), f.origin
+            ),
+            date_bin(f.width, r.create_time + interval '1 hour', f.origin) + f.width
+        ) AS could_hold
+    FROM judge_keys AS k
+    INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.rebate_id
+    -- The date is a label: the UTC day of its midnight, whatever the agent's timezone.
+    CROSS JOIN LATERAL (SELECT (r.date AT TIME ZONE 'UTC')::date AS day) AS d
+    CROSS JOIN settings AS s
+    CROSS JOIN feed AS f
 ),
 
--- A change moves a bet to a later slice: every slice up to the latest first reading could hold it too.
+readings AS (
+    SELECT
+        slice_start,
+        slice_end,
+        state,
+        pulled_at
+    FROM ops.readings
+    WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s
+),
+
+-- What the ledger proves: what was read, and what can no longer be (older than the reach when the agent was last
+-- answered; a reading that landed or is suspect is not lost, it can be loaded again).
+ledger AS (
+    SELECT
+        f.width,
+        f.origin,
+        f.responsible,
+        coalesce((
+            SELECT range_agg(tstzrange(slice_start, slice_end)) FROM readings WHERE state = 'certified'
+        ), '{}') AS certified,
+        CASE
+            WHEN f.reach IS NULL THEN '{}'
+            ELSE coalesce((
+                SELECT tstzmultirange(tstzrange(
+                    NULL,
+                    date_bin(f.width, max(pulled_at) - f.reach + f.width - interval '1 microsecond', f.origin)
+                ))
+                FROM ops.readings
+                WHERE provider = 'lucko' AND agent = %(agent)s
+            ), '{}') - coalesce((
+                SELECT range_agg(tstzrange(slice_start, slice_end)) FROM readings WHERE state <> 'certified'
+            ), '{}')
+        END AS out_of_reach
+    FROM feed AS f
+),
+
+-- The readings that first covered some time; what only repeats it, at whatever width, is no first reading.
+first_readings AS (
+    SELECT
+        slice_start,
+        slice_end,
+        pulled_at
+    FROM (
+        SELECT
+            slice_start,
+            slice_end,
+            min(pulled_at) AS pulled_at,
+            range_agg(tstzrange(slice_start, slice_end)) OVER (
+                ORDER BY min(pulled_at), slice_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS read_before
+        FROM readings
+        WHERE state = 'certified'
+            AND slice_start < (SELECT max(upper(could_hold)) FROM keys)
+            AND slice_end > (SELECT min(lower(could_hold)) FROM keys)
+        GROUP BY slice_start, slice_end
+    ) AS r
+    WHERE read_before IS NULL OR NOT tstzrange(slice_start, slice_end) <@ read_before
+),
+
+-- A change moves a bet to a later slice: every slice up to the latest of the first readings could hold it too.
 coverage AS (
     SELECT
-        spans.could_hold,
-        tstzmultirange(
-            spans.could_hold + tstzrange(upper(spans.could_hold), greatest(upper(spans.could_hold), f.pulled_at))
-        ) * l.responsible - l.certified AS gaps,
-        NOT isempty(tstzmultirange(spans.could_hold) - l.responsible) AS before_start
-    FROM (SELECT DISTINCT could_hold FROM keys) AS spans
-    CROSS JOIN ledger AS l
-    CROSS JOIN LATERAL (
-        SELECT max(fr.pulled_at) AS pulled_at
-        FROM first_readings AS fr
-        WHERE fr.slice_start < upper(spans.could_hold) AND fr.slice_end > lower(spans.could_hold)
-    ) AS f
+        could_hold,
+        gaps - out_of_reach AS open_gaps,
+        gaps * out_of_reach AS lost_gaps,
+        not_ours
+    FROM (
+        SELECT
+            spans.could_hold,
+            tstzmultirange(tstzrange(
+                lower(spans.could_hold),
+                greatest(
+                    upper(spans.could_hold),
+                    date_bin(l.width, max(fr.pulled_at) + l.width - interval '1 microsecond', l.origin)
+                )
+            )) * l.responsible - l.certified AS gaps,
+            NOT tstzmultirange(spans.could_hold) <@ l.responsible AS not_ours,
+            l.out_of_reach
+        FROM (SELECT DISTINCT could_hold FROM keys) AS spans
+        CROSS JOIN ledger AS l
+        LEFT JOIN first_readings AS fr
+            ON fr.slice_start < upper(spans.could_hold) AND fr.slice_end > lower(spans.could_hold)
+        GROUP BY spans.could_hold, l.width, l.origin, l.responsible, l.certified, l.out_of_reach
+    ) AS c
+),
+
+links AS (
+    SELECT
+        l.rebate_id,
+        l.bet_id
+    FROM keys AS k
+    INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.rebate_id = k.id
+),
+
+-- Links whose bet an earlier successful rebate of the same activity names.
+claimed AS (
+    SELECT
+        rebate_id,
+        bet_id
+    FROM (
+        SELECT
+            l.rebate_id,
+            l.bet_id,
+            count(*) FILTER (WHERE r.status <> 0) OVER (
+                PARTITION BY r.activity_id, l.bet_id ORDER BY r.create_time, r.id
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS claims_before
+        FROM (
+            SELECT shared.bet_id
+            FROM (SELECT DISTINCT bet_id FROM links) AS named
+            INNER JOIN staging.lucko_rebate_bets AS shared ON shared.agent = %(agent)s AND shared.bet_id = named.bet_id
+            GROUP BY shared.bet_id
+            HAVING count(*) > 1
+        ) AS several
+        INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = several.bet_id
+        INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = l.rebate_id
+    ) AS c
+    WHERE claims_before > 0
+),
+
+-- Bets whose row was set aside and whose slice has not been read cleanly since.
+rejected AS (
+    SELECT DISTINCT j.natural_key AS bet_id
+    FROM ops.rejects AS j
+    INNER JOIN ops.readings AS r ON r.reading_id = j.reading_id
+    WHERE j.provider = 'lucko' AND j.feed = 'bets' AND j.agent = %(agent)s AND j.natural_key IS NOT NULL
+        AND NOT tstzrange(r.slice_start, r.slice_end) <@ coalesce((
+            SELECT range_agg(tstzrange(later.slice_start, later.slice_end))
+            FROM readings AS later
+            WHERE later.state = 'certified' AND later.pulled_at > r.pulled_at
+        ), '{}')
 ),
 
 -- Sums over distinct linked bets; a rebate without links has sums of zero.
@@ -68,36 +197,22 @@ linked AS (
         coalesce(sum(b.valid_bet_turnover) FILTER (WHERE b.status = 1 AND b.currency = k.currency), 0)
             AS linked_turnover,
         coalesce(sum(b.valid_bet_turnover) FILTER (
-            WHERE b.status = 1 AND b.currency = k.currency AND b.user_id = k.user_id AND NOT claimed.earlier
+            WHERE b.status = 1 AND b.currency = k.currency AND b.user_id = k.user_id AND c.bet_id IS NULL
         ), 0) AS entitled_turnover,
         coalesce(array_agg(l.bet_id ORDER BY l.bet_id) FILTER (
-            WHERE l.bet_id IS NOT NULL AND b.id IS NULL AND NOT rejected.is_rejected
+            WHERE l.bet_id IS NOT NULL AND b.id IS NULL AND j.bet_id IS NULL
         ), '{}') AS missing_ids,
         coalesce(array_agg(l.bet_id ORDER BY l.bet_id) FILTER (
-            WHERE b.status IS NOT NULL AND b.status NOT IN (0, 1)
+            WHERE b.status NOT IN (0, 1)
         ), '{}') AS voided_ids,
-        count(*) FILTER (WHERE b.status = 0) AS unsettled,
-        count(*) FILTER (WHERE l.bet_id IS NOT NULL AND b.id IS NULL AND rejected.is_rejected) AS rejected
+        count(*) FILTER (WHERE b.status = 0) > 0 AS has_unsettled,
+        count(j.bet_id) > 0 AS has_rejected,
+        min(b.update_time) AS oldest_state
     FROM keys AS k
-    LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.rebate_id = k.id
+    LEFT JOIN links AS l ON l.rebate_id = k.id
     LEFT JOIN staging.lucko_bets AS b ON b.agent = %(agent)s AND b.id = l.bet_id
-    LEFT JOIN LATERAL (
-        SELECT EXISTS (
-            SELECT 1
-            FROM staging.lucko_rebate_bets AS l2
-            INNER JOIN staging.lucko_rebates AS r2 ON r2.agent = l2.agent AND r2.id = l2.rebate_id
-            WHERE l2.agent = %(agent)s AND l2.bet_id = l.bet_id AND l2.rebate_id <> k.id
-                AND r2.status = 1 AND r2.activity_id = k.activity_id
-                AND (r2.create_time, r2.id) < (k.create_time, k.id)
-        ) AS earlier
-    ) AS claimed ON TRUE
-    LEFT JOIN LATERAL (
-        SELECT b.id IS NULL AND EXISTS (
-            SELECT 1
-            FROM ops.rejects AS j
-            WHERE j.provider = 'lucko' AND j.feed = 'bets' AND j.agent = %(agent)s AND j.natural_key = l.bet_id
-        ) AS is_rejected
-    ) AS rejected ON TRUE
+    LEFT JOIN claimed AS c ON c.rebate_id = l.rebate_id AND c.bet_id = l.bet_id
+    LEFT JOIN rejected AS j ON j.bet_id = l.bet_id
     GROUP BY k.id
 ),
 
@@ -109,7 +224,9 @@ facts AS (
         n.entitled_turnover,
         n.missing_ids,
         n.voided_ids,
-        c.gaps,
+        n.has_unsettled,
+        n.has_rejected,
+        c.open_gaps,
         k.turnover - n.linked_turnover AS difference,
         recon.round_money(
             k.turnover * k.rate * 0.01, (k.rounding ->> 'places')::int, k.rounding ->> 'mode'
@@ -118,10 +235,10 @@ facts AS (
             n.entitled_turnover * k.rate * 0.01, (k.rounding ->> 'places')::int, k.rounding ->> 'mode'
         ) AS entitled,
         -- A rebate that names no bet depends on no slice.
-        n.linked_bets > 0 AND NOT isempty(c.gaps) AS not_covered,
-        n.unsettled > 0 AS has_unsettled,
-        n.rejected > 0 AS has_rejected,
-        c.before_start AND cardinality(n.missing_ids) > 0 AS needs_older_slices
+        n.linked_bets > 0 AND NOT isempty(c.open_gaps) AS not_fetched,
+        -- An absent bet may lie outside of what was ever ours to read; a bet we hold may have changed in what is lost.
+        (cardinality(n.missing_ids) > 0 AND (c.not_ours OR NOT isempty(c.lost_gaps)))
+        OR coalesce(n.oldest_state < upper(c.lost_gaps), FALSE) AS out_of_reach
     FROM keys AS k
     INNER JOIN linked AS n ON n.id = k.id
     INNER JOIN coverage AS c ON c.could_hold = k.could_hold
@@ -130,7 +247,7 @@ facts AS (
 reasoned AS (
     SELECT
         f.*,
-        f.not_covered OR f.has_unsettled OR f.has_rejected AS undecided,
+        f.not_fetched OR f.has_unsettled OR f.has_rejected AS undecided,
         -- Provable whatever the undecided bets turn out to be.
         array_remove(ARRAY[
             CASE WHEN abs(f.rebate_amount - f.expected_amount) > s.amount_tolerance THEN 'amount' END,
@@ -151,11 +268,21 @@ judged AS (
             WHEN r.status = 0 THEN 'failed'
             WHEN cardinality(r.certain) > 0 THEN 'break'
             WHEN r.undecided THEN 'pending'
-            WHEN r.needs_older_slices THEN 'unprovable'
+            WHEN r.out_of_reach THEN 'unprovable'
             WHEN cardinality(r.dependent) > 0 THEN 'break'
             ELSE 'matched'
-        END AS verdict
+        END AS verdict,
+        -- Part of it still waits; a break may also have reasons that cannot be proven yet.
+        r.status <> 0 AND r.undecided AS waits,
+        r.status = 0 OR NOT (r.undecided OR r.out_of_reach) AS decided
     FROM reasoned AS r
+),
+
+-- Tells the life of breaks which keys have no reason left to be found.
+marked AS (
+    UPDATE judge_keys AS k SET decided = j.decided
+    FROM judged AS j
+    WHERE k.rebate_id = j.id
 )
 
 INSERT INTO recon.rebates AS t (
@@ -168,18 +295,18 @@ SELECT
     %(agent)s, j.id, %(run_id)s, j.day, j.activity_id, j.user_id, j.currency, j.create_time, j.verdict,
     CASE
         WHEN j.verdict <> 'break' THEN '{}'
-        WHEN j.undecided OR j.needs_older_slices THEN j.certain
-        ELSE j.certain || j.dependent
+        WHEN j.decided THEN j.certain || j.dependent
+        ELSE j.certain
     END,
     '{}',
-    CASE WHEN j.verdict = 'pending' THEN j.certain || j.dependent ELSE '{}' END,
+    CASE WHEN j.waits THEN j.dependent ELSE '{}' END,
     CASE
-        WHEN j.verdict <> 'pending' THEN NULL
-        WHEN j.not_covered THEN 'not_fetched'
+        WHEN NOT j.waits THEN NULL
         WHEN j.has_rejected THEN 'rejected'
+        WHEN j.not_fetched THEN 'not_fetched'
         ELSE 'unsettled'
     END,
-    CASE WHEN j.verdict = 'pending' AND j.not_covered THEN j.gaps END,
+    CASE WHEN j.waits AND j.not_fetched THEN j.open_gaps END,
     j.turnover, j.rate, j.rebate_amount, j.linked_bets, j.linked_turnover, j.difference, j.expected_amount,
     j.entitled_turnover, j.entitled, j.rebate_amount - j.entitled,
     CASE

@@ -1,0 +1,236 @@
+"""``make demo``: a real Airflow reads two days of all five feeds from simulated providers and reconciles them."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg
+import requests
+from demo.airflow_stack import ROOT, USER, WAREHOUSE, AirflowStack, StackError
+from demo.postgres import EmbeddedPostgres
+from demo.processes import PortBusy, ProcessDied, Processes, end_leftovers, require_free_port
+from demo.progress import ProgressView, judged_days, read_feeds
+from demo.report import Comparison, found_breaks, planted_breaks, print_breaks, print_daily
+from demo.scenario import FEEDS_QUOTA_SCALE, SIMULATOR_QUOTA_SCALE, Scenario
+from rich.console import Console
+from simulator import SimConfig, connections
+
+FOLDER = ROOT / ".demo"
+LOCK = ROOT / ".demo.lock"
+PASSWORD = "admin"
+
+
+class Stopped(Exception):
+    """The demo was asked to stop (Ctrl-C or SIGTERM)."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; 0 when everything is certified and breaks found = breaks planted, 2 for errors to be mended."""
+    options = _options(arguments)
+    console = Console(highlight=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        with only_one(LOCK):
+            return run(console, options)
+    except Stopped:
+        console.print("\nStopped; everything the demo started has ended.")
+        return 130
+    except (PortBusy, StackError, ProcessDied, DemoFailed) as error:
+        # Plain print: a message may hold square brackets.
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+
+
+class DemoFailed(RuntimeError):
+    """The demo cannot go on; the message says why and what to do."""
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    # A second Ctrl-C must not interrupt the clean-up of the first.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    raise Stopped
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="exit after the report instead of staying up")
+    parser.add_argument("--timeout", type=float, default=900, help="give up after so many seconds (900)")
+    parser.add_argument("--port", type=int, default=_port("DEMO_PORT", 8080), help="Airflow's port (DEMO_PORT)")
+    parser.add_argument(
+        "--simulator-port", type=int, default=_port("DEMO_SIMULATOR_PORT", 8099),
+        help="the simulator's port (DEMO_SIMULATOR_PORT)",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def _port(setting: str, default: int) -> int:
+    text = os.environ.get(setting, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        print(f"demo: {setting}={text!r} is no port number", file=sys.stderr)
+        raise SystemExit(2)
+    return int(text)
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold *lock* while the demo runs. Raises DemoFailed when another demo of this checkout does."""
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DemoFailed("another demo of this checkout is running; stop it with Ctrl-C first.") from None
+        yield
+
+
+def run(console: Console, options: argparse.Namespace) -> int:
+    """Set everything up, follow it, report."""
+    ended = end_leftovers(FOLDER / "processes.json")
+    if ended:
+        console.print(f"Ended what an earlier demo left running: {', '.join(ended)}")
+    require_free_port(options.port, setting="DEMO_PORT", what="Airflow")
+    require_free_port(options.simulator_port, setting="DEMO_SIMULATOR_PORT", what="the simulator")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    scenario = Scenario.of(datetime.now(UTC))
+    feeds = FOLDER / "feeds.yaml"
+    scenario.write_feeds(feeds)
+    _introduce(console, scenario)
+    started = time.monotonic()
+    with (
+        EmbeddedPostgres(FOLDER / "postgres") as postgres,
+        Processes(FOLDER / "logs", FOLDER / "processes.json") as processes,
+    ):
+        simulator = Simulator(options.simulator_port, scenario)
+        stack = AirflowStack(
+            home=FOLDER, postgres=postgres, processes=processes, feeds=feeds, port=options.port,
+            connections=simulator.connections(), environment={"TIEOUT_COVERAGE_POKE_SECONDS": "10"},
+            password=PASSWORD,
+        )  # fmt: skip
+        console.print("PostgreSQL runs; creating tables, pool and connections …")
+        stack.prepare()
+        processes.start("simulator", simulator.command(), stack.env)
+        console.print("Starting the simulator and Airflow …")
+        stack.start()
+        stack.wait_until_ready()
+        console.print(f"Airflow is ready at {stack.url} (login {USER} / {PASSWORD}) after {_elapsed(started)}.\n")
+        done = follow(console, stack, scenario, started + options.timeout)
+        code = report(console, stack, simulator, scenario, done=done)
+        console.print(f"took {_elapsed(started)}; Airflow: {stack.url}  login: {USER} / {PASSWORD}")
+        if not options.once:
+            console.print("Airflow stays up. Press Ctrl-C to stop everything.")
+            while True:
+                processes.check()
+                time.sleep(1)
+    return code
+
+
+def _introduce(console: Console, scenario: Scenario) -> None:
+    console.print(
+        "[bold]tieout demo[/]: five feeds of four simulated providers, "
+        f"settlement days {' and '.join(scenario.settlement_days)} (UTC).\n"
+        f"Quotas are scaled down so that it takes minutes, not hours: the simulator enforces "
+        f"1/{1 / SIMULATOR_QUOTA_SCALE:.0f} of the documented intervals, the feeds file asks for "
+        f"1/{1 / FEEDS_QUOTA_SCALE:.0f}."
+    )
+
+
+class Simulator:
+    """The simulated providers, run as the stand-alone program they are."""
+
+    def __init__(self, port: int, scenario: Scenario) -> None:
+        self.port = port
+        self.arguments = scenario.simulator_arguments(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "simulator", *self.arguments]
+
+    def connections(self) -> dict[str, Any]:
+        """Return the Airflow connections of its agents."""
+        return connections(SimConfig(port=self.port), url=self.url)
+
+    def truth(self, scenario: Scenario) -> list[dict[str, Any]]:
+        """Return the breaks planted in the scenario's world."""
+        answer = requests.get(
+            f"{self.url}/_sim/truth/breaks",
+            params={
+                "agent": "luckodemo",
+                "from": int(scenario.start.timestamp()) * 1000,
+                "to": int(scenario.end.timestamp()) * 1000,
+            },
+            timeout=60,
+        )
+        answer.raise_for_status()
+        planted: list[dict[str, Any]] = answer.json()
+        return planted
+
+    def violations(self) -> int:
+        """Return how many calls came sooner than the quota allows, by the simulator's own count."""
+        answer = requests.get(f"{self.url}/_sim/calls", timeout=60)
+        answer.raise_for_status()
+        return sum(int(entry["violations"]) for entry in answer.json())
+
+
+def follow(console: Console, stack: AirflowStack, scenario: Scenario, deadline: float) -> bool:
+    """Show progress until every slice is certified and every day judged; False when time runs out first."""
+    days = scenario.settlement_days
+    with _connect(stack) as connection, ProgressView(console, len(days)) as view:
+        while time.monotonic() < deadline:
+            stack.processes.check()
+            feeds = read_feeds(connection)
+            judged = judged_days(connection, days)
+            view.show(feeds, judged)
+            if all(state.certified == state.expected for state in feeds.values()) and judged == len(days):
+                return True
+            time.sleep(1)
+    return False
+
+
+def report(console: Console, stack: AirflowStack, simulator: Simulator, scenario: Scenario, *, done: bool) -> int:
+    """Print the tables and the verdict; 0 when everything is certified and the breaks are exactly the planted ones."""
+    truth = simulator.truth(scenario)
+    with _connect(stack) as connection:
+        feeds = read_feeds(connection)
+        console.print()
+        print_daily(console, connection)
+        print_breaks(console, connection, truth)
+        comparison = Comparison(found_breaks(connection), planted_breaks(truth))
+    certified = sum(state.certified for state in feeds.values())
+    missing = sum(state.expected - state.certified for state in feeds.values())
+    console.print(f"quota violations counted by the simulator: {simulator.violations()}")
+    if not done:
+        console.print("Time ran out before everything was done; the components' logs are in .demo/logs.")
+    console.print(
+        f"demo: {len(feeds)} feeds, {certified} slices certified, {missing} missing; "
+        f"breaks found {comparison.right} of {len(comparison.planted)} planted, {comparison.false} false"
+    )
+    return 0 if done and missing == 0 and comparison.agrees else 1
+
+
+def _connect(stack: AirflowStack) -> psycopg.Connection:
+    return psycopg.connect(
+        host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True
+    )
+
+
+def _elapsed(started: float) -> str:
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

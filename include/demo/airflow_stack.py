@@ -1,0 +1,181 @@
+"""A real Airflow on this machine: api-server, scheduler, dag-processor and triggerer on embedded PostgreSQL.
+
+LocalExecutor, metadata and warehouse in the same server, landing on disk. Shared by the demo and the tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from demo.postgres import EmbeddedPostgres
+from demo.processes import Processes, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+METADATA = "airflow"
+WAREHOUSE = "tieout"
+USER = "admin"
+READY_TIMEOUT = 120.0
+
+
+class StackError(RuntimeError):
+    """Airflow could not be set up or did not become ready."""
+
+
+@dataclass
+class AirflowStack:
+    """Airflow below *home*. ``connections``: conn_id → fields, ``environment``: further settings of all components."""
+
+    home: Path
+    postgres: EmbeddedPostgres
+    processes: Processes
+    feeds: Path
+    port: int = 0
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    parallelism: int = 8
+    pull_slots: int = 6
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+
+    def __post_init__(self) -> None:
+        self.port = self.port or free_port()
+        self.landing = self.home / "landing"
+        self._env = self._environment()
+        self._token = ""
+
+    @property
+    def url(self) -> str:
+        """Where the UI and the API are."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment every component runs with."""
+        return dict(self._env)
+
+    @property
+    def warehouse_url(self) -> Any:
+        """The SQLAlchemy URL of the warehouse."""
+        return self.postgres.url(WAREHOUSE)
+
+    def prepare(self) -> None:
+        """Create both databases, migrate them, create the pool, the connections and the login."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.landing.mkdir(exist_ok=True)
+        passwords = self.home / "passwords.json"
+        passwords.write_text(json.dumps({USER: self.password}))
+        passwords.chmod(0o600)
+        for database in (METADATA, WAREHOUSE):
+            self.postgres.create_database(database)
+        wanted = {
+            "pool": {"name": "tieout_pull", "slots": self.pull_slots, "description": "Concurrent pulls of tieout"},
+            "connections": {
+                "tieout_warehouse": {
+                    "conn_type": "postgres",
+                    "host": str(self.postgres.socket_dir),
+                    "login": "postgres",
+                    "schema": WAREHOUSE,
+                },
+                **self.connections,
+            },
+        }
+        self._run("demo.bootstrap", json.dumps(wanted))
+        self._run("tieout", "", "migrate")
+
+    def start(self) -> None:
+        """Start the four components."""
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        for component in COMPONENTS:
+            self.processes.start(component, [airflow, component], self._env)
+
+    def wait_until_ready(self, progress: Callable[[], None] = lambda: None) -> None:
+        """Return when every component reports healthy. Raises StackError or ProcessDied."""
+        deadline = time.monotonic() + READY_TIMEOUT
+        while True:
+            self.processes.check()
+            health = self._health()
+            if health and all(part.get("status") == "healthy" for part in health.values()):
+                return
+            if time.monotonic() > deadline:
+                raise StackError(f"Airflow is not healthy after {READY_TIMEOUT:.0f} s: {health}")
+            progress()
+            time.sleep(0.5)
+
+    def api(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Call Airflow's REST API (``/api/v2``) as the admin and return the JSON answer. Raises StackError."""
+        if not self._token:
+            login = requests.post(
+                f"{self.url}/auth/token", json={"username": USER, "password": self.password}, timeout=30
+            )
+            login.raise_for_status()
+            self._token = login.json()["access_token"]
+        headers = {"Authorization": f"Bearer {self._token}"}
+        answer = requests.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **kwargs)
+        if not answer.ok:
+            raise StackError(f"{method} {path} answered HTTP {answer.status_code}: {answer.text[:500]}")
+        return answer.json() if answer.content else None
+
+    def _health(self) -> dict[str, Any]:
+        try:
+            answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5)
+            parts: dict[str, Any] = answer.json()
+        except (requests.RequestException, ValueError):
+            return {}
+        return parts
+
+    def _run(self, module: str, stdin: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            input=stdin, env=self._env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise StackError(f"python -m {module} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "TIEOUT"))}
+        metadata = f"postgresql+psycopg2://postgres:@/{METADATA}?host={self.postgres.socket_dir}"
+        settings = {
+            "CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__PARALLELISM": str(self.parallelism),
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+            "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "CORE__TEST_CONNECTION": "Enabled",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "DATABASE__SQL_ALCHEMY_CONN": metadata,
+            "API__HOST": "127.0.0.1",
+            "API__PORT": str(self.port),
+            "API__BASE_URL": self.url,
+            "API__WORKERS": "1",
+            "API__SECRET_KEY": secrets.token_hex(16),
+            "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        return {
+            **inherited,
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+            "PYTHONPATH": str(ROOT / "include"),
+            "TIEOUT_FEEDS": str(self.feeds),
+            "TIEOUT_LANDING": f"file://{self.landing}",
+            **self.environment,
+        }

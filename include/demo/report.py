@@ -1,0 +1,94 @@
+"""The end of the demo: the daily tie-out, the breaks found next to the breaks planted, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Breaks found against breaks planted, by rebate; a break counts as found when its reasons are exactly right."""
+
+    found: dict[str, tuple[str, ...]]
+    planted: dict[str, tuple[str, ...]]
+
+    @property
+    def right(self) -> int:
+        """How many planted breaks were found with exactly their reasons."""
+        return sum(self.found.get(rebate) == reasons for rebate, reasons in self.planted.items())
+
+    @property
+    def false(self) -> int:
+        """How many breaks were found that were not planted so."""
+        return sum(self.planted.get(rebate) != reasons for rebate, reasons in self.found.items())
+
+    @property
+    def agrees(self) -> bool:
+        """Whether found and planted are the same, and anything was planted at all."""
+        return bool(self.planted) and self.found == self.planted
+
+
+def found_breaks(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
+    """Return the reasons of every broken rebate."""
+    rows = connection.execute("SELECT rebate_id, reasons FROM recon.rebates WHERE verdict = 'break'").fetchall()
+    return {rebate_id: tuple(sorted(reasons)) for rebate_id, reasons in rows}
+
+
+def planted_breaks(truth: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the reasons of every planted break from the simulator's truth."""
+    return {entry["rebate_id"]: tuple(sorted(entry["reasons"])) for entry in truth}
+
+
+def print_daily(console: Console, connection: psycopg.Connection) -> None:
+    """Print recon.daily."""
+    table = Table(title="Daily tie-out (recon.daily)", title_justify="left")
+    for name in ("day", "currency"):
+        table.add_column(name)
+    for name in ("bets", "bet turnover", "rebates", "failed", "rebated turnover", "paid", "expected", "overpaid"):
+        table.add_column(name, justify="right")
+    for name in ("unclaimed", "matched", "pending", "broken"):
+        table.add_column(name, justify="right")
+    rows = connection.execute(
+        """SELECT day, currency, bets, bet_turnover, rebates, rebates_failed, rebated_turnover, paid, expected,
+                  overpaid - underpaid, unclaimed_turnover, matched, pending, broken
+           FROM recon.daily WHERE rebates > 0 OR bets > 0 ORDER BY day, currency"""
+    ).fetchall()
+    for day, currency, *figures in rows:
+        table.add_row(f"{day}", currency, *(f"{figure:,}" for figure in figures))
+    console.print(table)
+
+
+def print_breaks(console: Console, connection: psycopg.Connection, truth: list[dict[str, Any]]) -> None:
+    """Print the breaks found beside what the simulator planted."""
+    found, planted = found_breaks(connection), planted_breaks(truth)
+    kinds = {entry["rebate_id"]: entry["kind"] for entry in truth}
+    details = {
+        rebate_id: details
+        for rebate_id, *details in connection.execute(
+            "SELECT rebate_id, day, user_id, currency, overpaid FROM recon.rebates WHERE verdict = 'break'"
+        ).fetchall()
+    }
+    table = Table(title="Breaks found, next to breaks planted", title_justify="left")
+    for name in ("rebate", "day", "user", "found (reasons)"):
+        table.add_column(name)
+    table.add_column("overpaid", justify="right")
+    for name in ("planted", ""):
+        table.add_column(name)
+    for rebate_id in sorted({*found, *planted}, key=lambda key: (kinds.get(key) or "", key)):
+        day, user, currency, overpaid = details.get(rebate_id, ("", "", "", None))
+        same = found.get(rebate_id) == planted.get(rebate_id)
+        table.add_row(
+            rebate_id,
+            str(day),
+            user,
+            ", ".join(found.get(rebate_id, ("not found",))),
+            "" if overpaid is None else f"{overpaid:,} {currency}",
+            kinds.get(rebate_id) or "nothing",
+            "[green]✓[/]" if same else "[red]✗[/]",
+        )
+    console.print(table)

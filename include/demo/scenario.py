@@ -1,0 +1,106 @@
+"""What the demo reads: two whole days of all five feeds, quotas scaled down on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+DAY = timedelta(days=1)
+#: The simulator enforces this share of every provider's documented quota interval …
+SIMULATOR_QUOTA_SCALE = 1 / 50
+#: … and the feeds file asks for calls at this share of it: twice as far apart as enforced.
+FEEDS_QUOTA_SCALE = 1 / 25
+DOCUMENTED_SECONDS = {"bets": 5.0, "rebates": 10.0, "summary": 1.0, "daily": 5.0, "betlogs": 3.0}
+G_TYPES = ("0", "7", "9", "18")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """The demo's world lives from ``start`` to ``end``: two settlement days, and two hours in which rebates follow."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, now: datetime) -> Scenario:
+        """Return the newest scenario all of whose slices are ready at *now*.
+
+        JDB decides: the day that begins at 04:00 UTC of day D is ready at 05:00 UTC of day D + 2.
+        """
+        midnight = (now.astimezone(UTC) - timedelta(hours=5)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(start=midnight - 3 * DAY, end=midnight - DAY + timedelta(hours=2))
+
+    @property
+    def settlement_days(self) -> list[str]:
+        """The days that are reconciled, as ISO dates."""
+        return [f"{self.start + DAY * offset:%Y-%m-%d}" for offset in (0, 1)]
+
+    @property
+    def jdb_start(self) -> datetime:
+        """The first of JDB's two days, which run from noon to noon in Beijing."""
+        return self.start + timedelta(hours=4)
+
+    def write_feeds(self, path: Path) -> None:
+        """Write the demo's feeds file."""
+        path.write_text(self.feeds_yaml(), encoding="utf-8")
+
+    def feeds_yaml(self) -> str:
+        """Return the demo's feeds file: one agent per provider."""
+
+        def interval(feed: str) -> str:
+            # Below a tenth of a second a busy machine's timers, not the quota, would decide.
+            return f"{max(DOCUMENTED_SECONDS[feed] * FEEDS_QUOTA_SCALE, 0.1):g}s"
+
+        until = f"stop: {_iso(self.end)}"
+        return f"""\
+# Written by the demo. Quota intervals are 1/{1 / FEEDS_QUOTA_SCALE:.0f} of the documented ones.
+agents:
+  - provider: lucko
+    agent: demo
+    conn_id: lucko_demo
+    start: {_iso(self.start)}
+    {until}
+    bet_lookback: 0s      # the simulated world begins with the first day: no bet can be older
+    judge_after: 2h
+    feeds:
+      bets: {{interval: {interval("bets")}}}
+      rebates: {{interval: {interval("rebates")}}}
+  - provider: hotroad
+    agent: demo
+    conn_id: hotroad_demo
+    start: {_iso(self.start)}
+    {until}
+    currency: USD
+    feeds:
+      summary: {{interval: {interval("summary")}}}
+  - provider: jdb
+    agent: demo
+    conn_id: jdb_demo
+    start: {_iso(self.jdb_start)}
+    stop: {_iso(self.jdb_start + 2 * DAY)}
+    currency: RMB
+    g_types: [{", ".join(f'"{g_type}"' for g_type in G_TYPES)}]
+    feeds:
+      daily: {{interval: {interval("daily")}}}
+  - provider: vertexplay
+    agent: demo
+    conn_id: vertexplay_demo
+    start: {_iso(self.start)}
+    {until}
+    feeds:
+      betlogs: {{interval: {interval("betlogs")}}}
+"""
+
+    def simulator_arguments(self, port: int) -> list[str]:
+        """Return the simulator's command line arguments: nothing happens outside of the scenario."""
+        return [
+            "--port", str(port),
+            "--quota-scale", str(SIMULATOR_QUOTA_SCALE),
+            "--activity-from", _iso(self.start),
+            "--activity-until", _iso(self.end),
+        ]  # fmt: skip
+
+
+def _iso(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
