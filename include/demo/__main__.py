@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psycopg
-import requests
+from rich.console import Console
+
 from demo.airflow_stack import ROOT, USER, WAREHOUSE, AirflowStack, StackError
 from demo.postgres import EmbeddedPostgres
 from demo.processes import PortBusy, ProcessDied, Processes, end_leftovers, require_free_port
 from demo.progress import ProgressView, judged_days, read_feeds
 from demo.report import Comparison, found_breaks, planted_breaks, print_breaks, print_daily
 from demo.scenario import FEEDS_QUOTA_SCALE, SIMULATOR_QUOTA_SCALE, Scenario
-from rich.console import Console
-from simulator import SimConfig, connections
+from demo.simulated import SimulatedProviders
 
 FOLDER = ROOT / ".demo"
 LOCK = ROOT / ".demo.lock"
@@ -102,8 +102,7 @@ def run(console: Console, options: argparse.Namespace) -> int:
         console.print(f"Ended what an earlier demo left running: {', '.join(ended)}")
     require_free_port(options.port, setting="DEMO_PORT", what="Airflow")
     require_free_port(options.simulator_port, setting="DEMO_SIMULATOR_PORT", what="the simulator")
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    _start_afresh(FOLDER)
     scenario = Scenario.of(datetime.now(UTC))
     feeds = FOLDER / "feeds.yaml"
     scenario.write_feeds(feeds)
@@ -113,7 +112,7 @@ def run(console: Console, options: argparse.Namespace) -> int:
         EmbeddedPostgres(FOLDER / "postgres") as postgres,
         Processes(FOLDER / "logs", FOLDER / "processes.json") as processes,
     ):
-        simulator = Simulator(options.simulator_port, scenario)
+        simulator = SimulatedProviders(options.simulator_port, scenario)
         stack = AirflowStack(
             home=FOLDER, postgres=postgres, processes=processes, feeds=feeds, port=options.port,
             connections=simulator.connections(), environment={"TIEOUT_COVERAGE_POKE_SECONDS": "10"},
@@ -137,6 +136,17 @@ def run(console: Console, options: argparse.Namespace) -> int:
     return code
 
 
+def _start_afresh(folder: Path) -> None:
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise DemoFailed(
+            f"cannot clear {folder}: {error}; remove it by hand (an earlier run may be another user's)."
+        ) from error
+
+
 def _introduce(console: Console, scenario: Scenario) -> None:
     console.print(
         "[bold]tieout demo[/]: five feeds of four simulated providers, "
@@ -145,44 +155,6 @@ def _introduce(console: Console, scenario: Scenario) -> None:
         f"1/{1 / SIMULATOR_QUOTA_SCALE:.0f} of the documented intervals, the feeds file asks for "
         f"1/{1 / FEEDS_QUOTA_SCALE:.0f}."
     )
-
-
-class Simulator:
-    """The simulated providers, run as the stand-alone program they are."""
-
-    def __init__(self, port: int, scenario: Scenario) -> None:
-        self.port = port
-        self.arguments = scenario.simulator_arguments(port)
-        self.url = f"http://127.0.0.1:{port}"
-
-    def command(self) -> list[str]:
-        """Return the command line."""
-        return [sys.executable, "-m", "simulator", *self.arguments]
-
-    def connections(self) -> dict[str, Any]:
-        """Return the Airflow connections of its agents."""
-        return connections(SimConfig(port=self.port), url=self.url)
-
-    def truth(self, scenario: Scenario) -> list[dict[str, Any]]:
-        """Return the breaks planted in the scenario's world."""
-        answer = requests.get(
-            f"{self.url}/_sim/truth/breaks",
-            params={
-                "agent": "luckodemo",
-                "from": int(scenario.start.timestamp()) * 1000,
-                "to": int(scenario.end.timestamp()) * 1000,
-            },
-            timeout=60,
-        )
-        answer.raise_for_status()
-        planted: list[dict[str, Any]] = answer.json()
-        return planted
-
-    def violations(self) -> int:
-        """Return how many calls came sooner than the quota allows, by the simulator's own count."""
-        answer = requests.get(f"{self.url}/_sim/calls", timeout=60)
-        answer.raise_for_status()
-        return sum(int(entry["violations"]) for entry in answer.json())
 
 
 def follow(console: Console, stack: AirflowStack, scenario: Scenario, deadline: float) -> bool:
@@ -200,9 +172,11 @@ def follow(console: Console, stack: AirflowStack, scenario: Scenario, deadline: 
     return False
 
 
-def report(console: Console, stack: AirflowStack, simulator: Simulator, scenario: Scenario, *, done: bool) -> int:
+def report(
+    console: Console, stack: AirflowStack, simulator: SimulatedProviders, scenario: Scenario, *, done: bool
+) -> int:
     """Print the tables and the verdict; 0 when everything is certified and the breaks are exactly the planted ones."""
-    truth = simulator.truth(scenario)
+    truth = simulator.planted()
     with _connect(stack) as connection:
         feeds = read_feeds(connection)
         console.print()
@@ -222,9 +196,7 @@ def report(console: Console, stack: AirflowStack, simulator: Simulator, scenario
 
 
 def _connect(stack: AirflowStack) -> psycopg.Connection:
-    return psycopg.connect(
-        host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True
-    )
+    return psycopg.connect(host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True)
 
 
 def _elapsed(started: float) -> str:

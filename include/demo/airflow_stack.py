@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes, free_port
 

@@ -1,4 +1,4 @@
-"""``python -m demo.bootstrap``: migrate Airflow's metadata, write a pool and connections; one process, not five CLI calls.
+"""``python -m demo.bootstrap``: migrate Airflow's metadata, write a pool and connections, all in one process.
 
 Reads JSON from standard input: ``{"pool": {name, slots, description}, "connections": {conn_id: {field: value}}}``.
 """

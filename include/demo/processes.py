@@ -101,7 +101,9 @@ class Processes:
         for child in self.children:
             code = child.process.poll()
             if code is not None:
-                raise ProcessDied(f"{child.name} ended with exit code {code}; its log {child.log} ends:\n{child.tail()}")
+                raise ProcessDied(
+                    f"{child.name} ended with exit code {code}; its log {child.log} ends:\n{child.tail()}"
+                )
 
     def stop(self) -> None:
         """Ask every group to end, last started first; end what does not."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 DAY = timedelta(days=1)
+#: Noon in Beijing, after midnight UTC.
+BEIJING_NOON = timedelta(hours=4)
 #: The simulator enforces this share of every provider's documented quota interval …
 SIMULATOR_QUOTA_SCALE = 1 / 50
 #: … and the feeds file asks for calls at this share of it: twice as far apart as enforced.
@@ -17,10 +19,11 @@ G_TYPES = ("0", "7", "9", "18")
 
 @dataclass(frozen=True)
 class Scenario:
-    """The demo's world lives from ``start`` to ``end``: two settlement days, and two hours in which rebates follow."""
+    """The world lives from ``start`` to ``end``: settlement days, and two hours in which the last rebates follow."""
 
     start: datetime
     end: datetime
+    slice_width: str = "1h"
 
     @classmethod
     def of(cls, now: datetime) -> Scenario:
@@ -28,18 +31,24 @@ class Scenario:
 
         JDB decides: the day that begins at 04:00 UTC of day D is ready at 05:00 UTC of day D + 2.
         """
-        midnight = (now.astimezone(UTC) - timedelta(hours=5)).replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = _midnight(now.astimezone(UTC) - timedelta(hours=5))
         return cls(start=midnight - 3 * DAY, end=midnight - DAY + timedelta(hours=2))
 
     @property
     def settlement_days(self) -> list[str]:
-        """The days that are reconciled, as ISO dates."""
-        return [f"{self.start + DAY * offset:%Y-%m-%d}" for offset in (0, 1)]
+        """The whole days that are reconciled, as ISO dates."""
+        days = (_midnight(self.end) - _midnight(self.start)) // DAY
+        return [f"{self.start + DAY * offset:%Y-%m-%d}" for offset in range(days)]
 
     @property
     def jdb_start(self) -> datetime:
-        """The first of JDB's two days, which run from noon to noon in Beijing."""
-        return self.start + timedelta(hours=4)
+        """Where the first of JDB's days begins; they run from noon to noon in Beijing."""
+        return _midnight(self.start) + BEIJING_NOON
+
+    @property
+    def jdb_stop(self) -> datetime:
+        """Where the last of JDB's days ends."""
+        return _midnight(self.end) + BEIJING_NOON
 
     def write_feeds(self, path: Path) -> None:
         """Write the demo's feeds file."""
@@ -64,8 +73,8 @@ agents:
     bet_lookback: 0s      # the simulated world begins with the first day: no bet can be older
     judge_after: 2h
     feeds:
-      bets: {{interval: {interval("bets")}}}
-      rebates: {{interval: {interval("rebates")}}}
+      bets: {{slice: {self.slice_width}, interval: {interval("bets")}}}
+      rebates: {{slice: {self.slice_width}, interval: {interval("rebates")}}}
   - provider: hotroad
     agent: demo
     conn_id: hotroad_demo
@@ -73,12 +82,12 @@ agents:
     {until}
     currency: USD
     feeds:
-      summary: {{interval: {interval("summary")}}}
+      summary: {{slice: {self.slice_width}, interval: {interval("summary")}}}
   - provider: jdb
     agent: demo
     conn_id: jdb_demo
     start: {_iso(self.jdb_start)}
-    stop: {_iso(self.jdb_start + 2 * DAY)}
+    stop: {_iso(self.jdb_stop)}
     currency: RMB
     g_types: [{", ".join(f'"{g_type}"' for g_type in G_TYPES)}]
     feeds:
@@ -89,7 +98,7 @@ agents:
     start: {_iso(self.start)}
     {until}
     feeds:
-      betlogs: {{interval: {interval("betlogs")}}}
+      betlogs: {{slice: {self.slice_width}, interval: {interval("betlogs")}}}
 """
 
     def simulator_arguments(self, port: int) -> list[str]:
@@ -100,6 +109,10 @@ agents:
             "--activity-from", _iso(self.start),
             "--activity-until", _iso(self.end),
         ]  # fmt: skip
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _iso(instant: datetime) -> str:

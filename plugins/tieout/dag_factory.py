@@ -39,7 +39,7 @@ def build_feed_dag(feed: AgentFeed) -> DAG:
         dag_id=feed.dag_id,
         description=f"{spec.title} of agent {feed.agent}: pull one slice, land it, load it with its certificate.",
         doc_md=_feed_doc(feed),
-        schedule=SliceTimetable(feed.cron, lag=feed.lag, reach=spec.reach, stop=feed.stop),  # type: ignore[arg-type]
+        schedule=SliceTimetable(feed.cron, lag=feed.lag, reach=spec.reach, stop=feed.stop),
         start_date=feed.start,
         catchup=True,
         max_active_runs=ACTIVE_RUNS,
@@ -52,7 +52,7 @@ def build_feed_dag(feed: AgentFeed) -> DAG:
             landing=landing_base(),
             pool=PULL_POOL,
             max_active_tis_per_dag=PULLS_PER_DAG,
-            weight_rule=SlicePriority(),  # type: ignore[arg-type]
+            weight_rule=SlicePriority(),
             doc_md=_PULL_DOC,
         )
         load = LoadSliceOperator(
@@ -60,7 +60,7 @@ def build_feed_dag(feed: AgentFeed) -> DAG:
             provider=spec.provider,
             feed=spec.name,
             agent=feed.agent,
-            weight_rule=SlicePriority(),  # type: ignore[arg-type]
+            weight_rule=SlicePriority(),
             doc_md=_LOAD_DOC,
         )
         pull >> load
@@ -75,7 +75,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
         dag_id=agent.reconcile_dag_id,
         description=f"Rebates of agent {agent.agent} against its bets, one settlement day a run.",
         doc_md=_reconcile_doc(agent),
-        schedule=SliceTimetable(  # type: ignore[arg-type]
+        schedule=SliceTimetable(
             slice_cron(timedelta(days=1)),
             timezone=agent.recon.timezone,
             lag=agent.recon.judge_after,

@@ -49,5 +49,6 @@ class ErrorRetryPolicy(RetryPolicy):
         return cls()
 
     def _backoff(self, try_number: int) -> timedelta:
-        longest = min(FIRST_DELAY * 2 ** max(try_number - 1, 0), LONGEST_DELAY)
+        doublings = min(max(try_number - 1, 0), 16)
+        longest = min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)
         return longest * (0.5 + self._jitter() / 2)

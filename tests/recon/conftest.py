@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import uuid
+from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import URL
+from world import World
 
+from demo.postgres import EmbeddedPostgres
 from readings import Reading
 
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.insert(0, str(Path(__file__).parent))
 
-from world import World  # noqa: E402
+@pytest.fixture(scope="module")
+def warehouse(postgres: EmbeddedPostgres, template: str) -> Iterator[URL]:
+    """The URL of a migrated warehouse shared by a module: every test judges an agent of its own."""
+    name = f"w_{uuid.uuid4().hex[:12]}"
+    postgres.create_database(name, template=template)
+    yield postgres.url(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture
 def world(reading: type[Reading], db: psycopg.Connection) -> World:
-    """An agent without anything yet, in a warehouse of this test's own."""
-    return World(reading, db)
+    """An agent without anything yet."""
+    return World(reading, db, agent=f"acme-{uuid.uuid4().hex[:12]}")

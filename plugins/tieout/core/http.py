@@ -172,7 +172,7 @@ def _refuse_html(response: requests.Response, body: bytes, host: str) -> None:
 
 def _cause(error: BaseException) -> str:
     """Name the kind of failure without the URL, which carries signatures."""
-    names = []
+    names: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(names) < 4:
         names.append(type(seen).__name__)

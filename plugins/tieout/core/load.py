@@ -287,8 +287,8 @@ class ReadingLoader:
             return "certified", "no_activity"
         return "certified", "no_control_total" if total is None else None
 
-    def _one(self, statement: sql.Composable, parameters: dict[str, Any]) -> tuple[Any, ...]:
-        row = self.connection.execute(statement, parameters).fetchone()
+    def _one(self, statement: sql.Composed, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self.connection.execute(statement, parameters).fetchone()
         assert row is not None
         return row
 

@@ -22,6 +22,7 @@ from tieout.core.feed import FeedSpec
 ROW_ORIGIN = ("extra", "_page", "_row", "_requested_at")
 _ORIGIN_TYPES = {"extra": "jsonb", "_page": "integer", "_row": "bigint", "_requested_at": "timestamptz"}
 INCOMING = sql.Identifier("incoming")
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class MergeSql:
 
     def merge(self) -> sql.Composed:
         """Write what changed; returns (inserted, updated)."""
-        assignments = [
+        assignments: list[sql.Composable] = [
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
             for name in (*self.content, "reading_id", "load_id", "last_changed_at")
         ]
@@ -182,7 +183,7 @@ WHERE t.agent = %(agent)s AND ({t_scope}) = ({s_scope}) AND t.retired_at IS NULL
         column: Column[Any] = self.feed.table.c[name]
         if isinstance(column.type, DateTime):
             return "timestamptz"
-        return str(column.type.compile(dialect=postgresql.dialect()))
+        return str(column.type.compile(dialect=_DIALECT))
 
     def _changed(self) -> sql.Composed:
         changed = sql.SQL("({}) IS DISTINCT FROM ({})").format(

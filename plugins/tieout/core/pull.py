@@ -49,7 +49,8 @@ class Quota(Protocol):
 class Caller(Protocol):
     """What pull needs of a provider: one signed call. ``merchant_id`` is the provider's id of the agent."""
 
-    merchant_id: str
+    @property
+    def merchant_id(self) -> str: ...
 
     def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
         """Sign now, call once, return the body. Raises the classed errors of tieout.core.errors."""

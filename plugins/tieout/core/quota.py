@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 from sqlalchemy import URL
@@ -111,7 +112,9 @@ class PostgresQuota:
 
     def now(self) -> datetime:
         """Return the database's clock."""
-        return self._one("SELECT clock_timestamp()", {})[0]
+        (now,) = self._one("SELECT clock_timestamp()", {})
+        assert isinstance(now, datetime)
+        return now
 
     def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> None:
         """Keep everyone from calling for *delay*; with *widen_to*, space all later calls at least that far."""
@@ -129,7 +132,7 @@ class PostgresQuota:
         slot, now = self._one(_RESERVE, parameters)
         return slot, now
 
-    def _one(self, statement: str, parameters: dict[str, object]) -> tuple[datetime, ...]:
+    def _one(self, statement: str, parameters: dict[str, object]) -> tuple[Any, ...]:
         if self._connection is None:
             raise RuntimeError("PostgresQuota is used outside of its with block")
         try:

@@ -24,16 +24,16 @@ def conninfo(url: str | URL) -> str:
     """Return libpq's keyword form of a SQLAlchemy URL (sockets, sslmode and options included)."""
     parsed = normalise_url(url)
     options = {key: value for key, value in parsed.query.items() if isinstance(value, str)}
-    pieces = {
+    pieces: dict[str, str | None] = {
         "host": parsed.host,
-        "port": parsed.port,
+        "port": str(parsed.port or ""),
         "user": parsed.username,
         "password": parsed.password,
         "dbname": parsed.database,
         "application_name": APPLICATION,
         **options,
     }
-    return psycopg.conninfo.make_conninfo(**{key: value for key, value in pieces.items() if value not in (None, "")})
+    return psycopg.conninfo.make_conninfo(**{key: value for key, value in pieces.items() if value})
 
 
 @contextmanager

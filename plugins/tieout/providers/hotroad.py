@@ -33,7 +33,7 @@ ERRORS = ErrorTable("HotRoad", {})
 _RETRY = Code(error=Unreachable, meaning="named in the connection's retry_codes", delay=timedelta(minutes=5))
 
 
-class Summary(Row, rename="camel"):
+class Summary(Row, frozen=True, rename="camel"):
     """Totals of one game ('Return Result', data.list). Numbers of at most four decimals; some may be absent."""
 
     game_type: Ident

@@ -84,7 +84,7 @@ ERRORS = ErrorTable(
 )
 
 
-class DailyTotal(Row, rename="camel"):
+class DailyTotal(Row, frozen=True, rename="camel"):
     """Totals of one player ('Return result'). bet, validBet, jackpotContribute and tax are negative as delivered."""
 
     uid: Ident

@@ -58,7 +58,7 @@ ERRORS = ErrorTable(
 )
 
 
-class Bet(Row):
+class Bet(Row, frozen=True):
     """A bet ('Response Parameters', data.transactions). Amounts are strings of exact decimals."""
 
     id: Ident
@@ -85,7 +85,7 @@ class Bet(Row):
     create_time: EpochMs | None = None
 
 
-class Rebate(Row):
+class Rebate(Row, frozen=True):
     """A rebate ('Response Parameters', data.list). ``rate`` is in percent; a failed one has no wallet id."""
 
     id: Ident

@@ -66,7 +66,7 @@ ERRORS = ErrorTable(
 )
 
 
-class BetLog(Row, rename="camel"):
+class BetLog(Row, frozen=True, rename="camel"):
     """A bet ('response fields'). Amounts are strings of six decimals; 19-digit ids stay text."""
 
     bet_time: ZonedInstant

@@ -101,7 +101,7 @@ def _judge(connection: psycopg.Connection, agent: str, days: list[date], setting
 
 
 def _statement(name: str) -> sql.SQL:
-    return sql.SQL(files("tieout.core.recon").joinpath(name).read_text())  # type: ignore[arg-type]
+    return sql.SQL(files("tieout.core.recon").joinpath(name).read_text())
 
 
 def _new_run(

@@ -92,27 +92,19 @@ ledger AS (
     FROM feed AS f
 ),
 
--- The readings that first covered some time; what only repeats it, at whatever width, is no first reading.
+-- Every slice's first reading, and what had been read before it.
 first_readings AS (
     SELECT
-        slice_start,
-        slice_end,
-        pulled_at
-    FROM (
-        SELECT
-            slice_start,
-            slice_end,
-            min(pulled_at) AS pulled_at,
-            range_agg(tstzrange(slice_start, slice_end)) OVER (
-                ORDER BY min(pulled_at), slice_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS read_before
-        FROM readings
-        WHERE state = 'certified'
-            AND slice_start < (SELECT max(upper(could_hold)) FROM keys)
-            AND slice_end > (SELECT min(lower(could_hold)) FROM keys)
-        GROUP BY slice_start, slice_end
-    ) AS r
-    WHERE read_before IS NULL OR NOT tstzrange(slice_start, slice_end) <@ read_before
+        tstzrange(slice_start, slice_end) AS slice,
+        min(pulled_at) AS pulled_at,
+        range_agg(tstzrange(slice_start, slice_end)) OVER (
+            ORDER BY min(pulled_at), slice_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS read_before
+    FROM readings
+    WHERE state = 'certified'
+        AND slice_start < (SELECT max(upper(could_hold)) FROM keys)
+        AND slice_end > (SELECT min(lower(could_hold)) FROM keys)
+    GROUP BY slice_start, slice_end
 ),
 
 -- A change moves a bet to a later slice: every slice up to the latest of the first readings could hold it too.
@@ -137,7 +129,9 @@ coverage AS (
         FROM (SELECT DISTINCT could_hold FROM keys) AS spans
         CROSS JOIN ledger AS l
         LEFT JOIN first_readings AS fr
-            ON fr.slice_start < upper(spans.could_hold) AND fr.slice_end > lower(spans.could_hold)
+            ON fr.slice && spans.could_hold
+                -- What only repeats, at whatever width, is no first reading.
+                AND NOT coalesce(fr.slice * spans.could_hold <@ fr.read_before, FALSE)
         GROUP BY spans.could_hold, l.width, l.origin, l.responsible, l.certified, l.out_of_reach
     ) AS c
 ),

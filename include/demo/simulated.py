@@ -1,0 +1,54 @@
+"""The simulated providers of a scenario, as a program of their own."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import requests
+
+from demo.scenario import Scenario
+from simulator import DEFAULT_AGENTS, SimConfig, connections
+
+
+class SimulatedProviders:
+    """The simulator as the demo uses it: started as the stand-alone program it is, asked over HTTP."""
+
+    def __init__(self, port: int, scenario: Scenario) -> None:
+        self.port = port
+        self.scenario = scenario
+        self.arguments = scenario.simulator_arguments(port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        return [sys.executable, "-m", "simulator", *self.arguments]
+
+    def connections(self) -> dict[str, Any]:
+        """Return the Airflow connections of its agents."""
+        return connections(SimConfig(port=self.port), url=self.url)
+
+    def planted(self) -> list[dict[str, Any]]:
+        """Return the breaks planted in the scenario's world."""
+        answer = requests.get(
+            f"{self.url}/_sim/truth/breaks",
+            params={
+                "agent": _agent_id("lucko"),
+                "from": str(int(self.scenario.start.timestamp()) * 1000),
+                "to": str(int(self.scenario.end.timestamp()) * 1000),
+            },
+            timeout=60,
+        )
+        answer.raise_for_status()
+        planted: list[dict[str, Any]] = answer.json()
+        return planted
+
+    def violations(self) -> int:
+        """Return how many calls came sooner than the quota allows, by the simulator's own count."""
+        answer = requests.get(f"{self.url}/_sim/calls", timeout=60)
+        answer.raise_for_status()
+        return sum(int(entry["violations"]) for entry in answer.json())
+
+
+def _agent_id(provider: str) -> str:
+    return next(agent.agent_id for agent in DEFAULT_AGENTS if agent.provider == provider)

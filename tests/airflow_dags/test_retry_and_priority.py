@@ -1,0 +1,52 @@
+"""What happens after an error, and who gets the next pull slot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from airflow.sdk.definitions.retry_policy import RetryAction
+
+from tieout.core.errors import FatalError, NotReady, SuspectReading, Throttled, Unreachable
+from tieout.priority import SlicePriority
+from tieout.retry import ErrorRetryPolicy
+
+
+@pytest.fixture
+def policy() -> ErrorRetryPolicy:
+    return ErrorRetryPolicy(jitter=lambda: 1.0)
+
+
+@pytest.mark.parametrize("error", [FatalError("no"), SuspectReading("no")])
+def test_fatal_errors_are_not_retried(policy: ErrorRetryPolicy, error: Exception) -> None:
+    decision = policy.evaluate(error, 1, 6)
+    assert (decision.action, decision.reason) == (RetryAction.FAIL, "no")
+
+
+@pytest.mark.parametrize("kind", [Throttled, NotReady, Unreachable])
+def test_the_error_says_how_long_to_wait(policy: ErrorRetryPolicy, kind: type[Throttled]) -> None:
+    decision = policy.evaluate(kind("later", delay=timedelta(seconds=77)), 1, 6)
+    assert (decision.action, decision.retry_delay) == (RetryAction.RETRY, timedelta(seconds=77))
+
+
+def test_backoff_doubles_and_is_bounded(policy: ErrorRetryPolicy) -> None:
+    delays = [policy.evaluate(Unreachable("later"), attempt, 99).retry_delay for attempt in (1, 2, 3, 20)]
+    assert delays == [timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120), timedelta(minutes=30)]
+
+
+def test_backoff_is_jittered() -> None:
+    shortest = ErrorRetryPolicy(jitter=lambda: 0.0).evaluate(Unreachable("later"), 1, 6).retry_delay
+    assert shortest == timedelta(seconds=15)
+
+
+def test_other_errors_follow_the_task(policy: ErrorRetryPolicy) -> None:
+    assert policy.evaluate(KeyError("x"), 1, 6).action is RetryAction.DEFAULT
+
+
+def test_live_slices_come_before_backfills() -> None:
+    def weight(run_id: str) -> int:
+        return SlicePriority().get_weight(SimpleNamespace(run_id=run_id, task=SimpleNamespace(priority_weight=1)))  # type: ignore[arg-type]
+
+    live = [weight(f"{kind}__2026-01-01T00:00:00+00:00") for kind in ("scheduled", "manual")]
+    assert min(live) > weight("backfill__2026-01-01T00:00:00+00:00")

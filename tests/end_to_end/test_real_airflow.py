@@ -1,0 +1,239 @@
+"""A real Airflow (scheduler, api-server, dag-processor, triggerer) reads all five feeds and reconciles a day."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from demo.airflow_stack import WAREHOUSE, AirflowStack
+from demo.postgres import EmbeddedPostgres
+from demo.processes import Processes, free_port
+from demo.progress import judged_days
+from demo.report import found_breaks, planted_breaks
+from demo.scenario import Scenario
+from demo.simulated import SimulatedProviders
+from simulator import DEFAULT_AGENTS
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
+
+HOUR = timedelta(hours=1)
+REACH = timedelta(days=40)
+MARGIN = timedelta(hours=6)
+
+
+def eventually(done: Callable[[], Any], *, seconds: float, what: str) -> Any:
+    """Return the first true answer of *done*; fail when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := done():
+            return answer
+        time.sleep(0.5)
+    pytest.fail(f"not within {seconds:.0f} s: {what}")
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    """The newest settlement day of the demo's world and its rebates, in slices of six hours."""
+    end = Scenario.of(datetime.now(UTC)).end
+    return Scenario(start=end - 26 * HOUR, end=end, slice_width="6h")
+
+
+@pytest.fixture(scope="module")
+def horizon() -> datetime:
+    """The first slice that catch-up may read of a feed with a reach of 40 days."""
+    return (datetime.now(UTC) - REACH + MARGIN).replace(minute=0, second=0, microsecond=0) + HOUR
+
+
+@pytest.fixture(scope="module")
+def stack(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, scenario: Scenario, horizon: datetime
+) -> Iterator[AirflowStack]:
+    home = tmp_path_factory.mktemp("stack")
+    feeds = home / "feeds.yaml"
+    feeds.write_text(
+        scenario.feeds_yaml()
+        + f"""\
+  - provider: hotroad          # declared for long ago: only what is within reach may be caught up
+    agent: veteran
+    conn_id: hotroad_demo
+    start: 2020-01-01
+    stop: {horizon + 2 * HOUR:%Y-%m-%dT%H:%M:%SZ}
+    currency: USD
+"""
+    )
+    providers = SimulatedProviders(free_port(), scenario)
+    with Processes(home / "logs", home / "processes.json") as processes:
+        stack = AirflowStack(
+            home=home, postgres=postgres, processes=processes, feeds=feeds, connections=providers.connections(),
+            environment={"TIEOUT_COVERAGE_POKE_SECONDS": "2"}, password="e2e-password",
+        )  # fmt: skip
+        stack.prepare()
+        processes.start("simulator", providers.command(), stack.env)
+        stack.start()
+        stack.wait_until_ready()
+        stack.providers = providers  # type: ignore[attr-defined]
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def ledger(stack: AirflowStack) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(
+        host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True
+    ) as connection:
+        yield connection
+
+
+def test_catch_up_certifies_every_slice_and_the_day_is_reconciled(
+    stack: AirflowStack, ledger: psycopg.Connection, scenario: Scenario
+) -> None:
+    def all_done() -> bool:
+        stack.processes.check()
+        row = ledger.execute(
+            "SELECT count(*) FILTER (WHERE status <> 'certified') FROM ops.slice_status WHERE agent = 'demo'"
+        ).fetchone()
+        return row == (0,) and judged_days(ledger, scenario.settlement_days) == 1
+
+    eventually(all_done, seconds=300, what="all slices certified and the day judged")
+    counts = ledger.execute(
+        "SELECT provider, feed, count(*) FROM ops.slice_status WHERE agent = 'demo' GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    assert counts == [
+        ("hotroad", "summary", 5),
+        ("jdb", "daily", 1),
+        ("lucko", "bets", 5),
+        ("lucko", "rebates", 5),
+        ("vertexplay", "betlogs", 5),
+    ]
+    planted = planted_breaks(stack.providers.planted())  # type: ignore[attr-defined]
+    assert planted
+    assert found_breaks(ledger) == planted
+
+
+def test_rows_are_the_providers_rows(stack: AirflowStack, ledger: psycopg.Connection, scenario: Scenario) -> None:
+    agents = {agent.provider: agent.agent_id for agent in DEFAULT_AGENTS}
+    bounds = {key: int(value.timestamp() * 1000) for key, value in (("from", scenario.start), ("to", scenario.end))}
+    for provider, feed, table in (
+        ("lucko", "lucko_bets", "lucko_bets"),
+        ("lucko", "lucko_rebates", "lucko_rebates"),
+        ("hotroad", "hotroad_summary", "hotroad_summary"),
+        ("vertexplay", "vertexplay_betlogs", "vertexplay_betlogs"),
+    ):
+        truth = requests.get(
+            f"{stack.providers.url}/_sim/truth/rows",  # type: ignore[attr-defined]
+            params={"feed": feed, "agent": agents[provider], **bounds},
+            timeout=60,
+        ).json()
+        row = ledger.execute(f"SELECT count(*) FROM staging.{table} WHERE agent = 'demo'").fetchone()
+        assert row == (len(truth),), feed
+
+
+def test_no_call_broke_a_quota(stack: AirflowStack) -> None:
+    assert stack.providers.violations() == 0  # type: ignore[attr-defined]
+
+
+def test_nothing_secret_is_on_disk_or_in_xcom(stack: AirflowStack) -> None:
+    secrets = [
+        value
+        for fields in stack.connections.values()
+        for value in (
+            fields["password"],
+            *(v for k, v in fields.get("extra", {}).items() if k in ("api_key", "iv_secret")),
+        )
+    ]
+    secrets.append(stack.password)
+    for path in [*stack.landing.rglob("*.json"), *(stack.home / "airflow" / "logs").rglob("*.log")]:
+        text = path.read_text(errors="replace")
+        assert not [secret for secret in secrets if secret in text], path
+    run = stack.api("GET", "/dags/vertexplay__betlogs__demo/dagRuns?limit=1")["dag_runs"][0]
+    entry = stack.api(
+        "GET", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/pull_slice/xcomEntries/return_value"
+    )
+    assert str(entry["value"]).endswith("manifest.json")
+
+
+def test_catch_up_never_begins_beyond_the_horizon(
+    stack: AirflowStack, ledger: psycopg.Connection, horizon: datetime
+) -> None:
+    def runs() -> list[datetime]:
+        answer = stack.api("GET", "/dags/hotroad__summary__veteran/dagRuns?limit=100")
+        return sorted(datetime.fromisoformat(run["logical_date"]) for run in answer["dag_runs"])
+
+    found = eventually(lambda: (dates := runs()) and dates, seconds=60, what="catch-up runs of the veteran")
+    # An hour may have turned since the horizon was computed.
+    assert found[0] in (horizon, horizon + HOUR)
+    assert found[-1] < horizon + 2 * HOUR
+
+
+def test_a_backfill_from_the_ui_is_never_cut(stack: AirflowStack, horizon: datetime) -> None:
+    begin = horizon - timedelta(days=20)
+    answer = stack.api(
+        "POST",
+        "/backfills/dry_run",
+        json={
+            "dag_id": "hotroad__summary__veteran",
+            "from_date": begin.isoformat(),
+            "to_date": (begin + 9 * HOUR).isoformat(),
+            "run_backwards": False,
+            "reprocess_behavior": "none",
+        },
+    )
+    dates = [datetime.fromisoformat(entry["logical_date"]) for entry in answer["backfills"]]
+    assert dates == [begin + HOUR * number for number in range(10)]
+
+
+def test_a_backfill_beyond_reach_fails_at_once_and_says_the_oldest_date(stack: AirflowStack, horizon: datetime) -> None:
+    begin = horizon - timedelta(days=20)
+    stack.api(
+        "POST",
+        "/backfills",
+        json={
+            "dag_id": "hotroad__summary__veteran",
+            "from_date": begin.isoformat(),
+            "to_date": begin.isoformat(),
+            "run_backwards": False,
+            "reprocess_behavior": "none",
+            "max_active_runs": 1,
+        },
+    )
+
+    def failed() -> dict[str, Any] | None:
+        answer = stack.api("GET", "/dags/hotroad__summary__veteran/dagRuns?run_type=backfill&state=failed")
+        return answer["dag_runs"][0] if answer["dag_runs"] else None
+
+    run = eventually(failed, seconds=120, what="the backfill run beyond reach has failed")
+    task = stack.api("GET", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/pull_slice")
+    assert task["try_number"] == 1
+    log = stack.api("GET", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/pull_slice/logs/1")
+    assert "The oldest date to be had is" in str(log["content"])
+
+
+def test_dags_test_works_with_a_connection_and_a_feeds_file(
+    stack: AirflowStack, ledger: psycopg.Connection, scenario: Scenario, tmp_path: Path
+) -> None:
+    feeds = tmp_path / "feeds.yaml"
+    start = scenario.start.isoformat()
+    agent = f'provider: lucko, agent: byhand, conn_id: by_hand, start: "{start}", feeds: {{bets: {{slice: 6h}}}}'
+    feeds.write_text(f"agents: [{{{agent}}}]")
+    connection = {"conn_type": "lucko", **stack.connections["lucko_demo"]}
+    env = {**stack.env, "TIEOUT_FEEDS": str(feeds), "AIRFLOW_CONN_BY_HAND": json.dumps(connection)}
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("airflow")), "dags", "test", "lucko__bets__byhand", start],
+        env=env, capture_output=True, text=True, check=False, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    row = ledger.execute(
+        """SELECT r.state, r.inserted = (SELECT count(*) FROM staging.lucko_bets b WHERE b.agent = 'byhand'), r.rows > 0
+           FROM ops.readings r WHERE feed = 'bets' AND agent = 'byhand' AND slice_start = %s AND slice_end = %s""",
+        (scenario.start, scenario.start + 6 * HOUR),
+    ).fetchone()
+    assert row == ("certified", True, True)

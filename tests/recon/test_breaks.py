@@ -1,0 +1,281 @@
+"""The life of a break: opened, changed, healed, reopened, accepted; every step is an event, nothing else is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+from world import DAY, DAYS, HOUR, NEEDED, NEXT, World
+
+D = Decimal
+LATER = NEEDED[1]
+
+
+def change_bet(world: World, turnover: str, *, hours: int = 0, status: int = 1) -> None:
+    """Let the provider change bet ``b`` some hours later and read that hour."""
+    moment = LATER + hours * HOUR
+    world.bet("b", turnover, updated=moment, settled=DAY + HOUR, status=status)
+    world.read_bets(moment, moment + HOUR)
+
+
+def history(world: World) -> list[tuple[str, str, Decimal]]:
+    return [(reason, state, amount) for _, reason, state, amount in world.events()]
+
+
+def causes(db: psycopg.Connection, world: World) -> list[str]:
+    rows = db.execute(
+        """SELECT e.cause FROM recon.break_events e JOIN recon.breaks b USING (break_id)
+           WHERE b.agent = %s ORDER BY event_id""",
+        (world.agent,),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@pytest.fixture
+def broken(world: World) -> World:
+    """A rebate of 100 over bet ``b`` of 90, judged once."""
+    world.rebate("r", [world.bet("b", "90")], "100", "1.00")
+    world.settle().judge()
+    assert history(world) == [("turnover", "open", D(10))]
+    return world
+
+
+def test_an_open_break(broken: World) -> None:
+    (found,) = broken.breaks().values()
+    assert (found["state"], found["amount"], found["overpaid"]) == ("open", D(10), D("0.10"))
+    assert (found["day"], found["user_id"], found["currency"], found["bet_ids"]) == (DAY.date(), "u1", "USD", [])
+    assert found["sentence"] == "Rebate r of user u1 states a turnover of 100 USD; its settled bets add up to 90."
+    assert found["opened_at"] == found["changed_at"] == broken.verdict("r").judged_at
+
+
+def test_every_reason_says_what_it_is_about(world: World) -> None:
+    bets = [world.bet("good"), world.bet("void 1", "5", status=2), world.bet("void 2", "5", status=4), "phantom"]
+    world.rebate("r", bets, "350", "7.00")
+    world.settle().judge()
+    found = world.breaks()
+    assert {reason: (row["amount"], row["bet_ids"]) for (_, reason), row in found.items()} == {
+        "amount": (D("3.50"), []),
+        "voided_bet": (D(250), ["void 1", "void 2"]),
+        "missing_bet": (D(250), ["phantom"]),
+        "turnover": (D(250), []),
+    }
+    assert found["r", "amount"]["sentence"] == "Rebate r of user u1 paid 7.00 USD; 1% of 350 is 3.50."
+    assert found["r", "voided_bet"]["sentence"] == "Rebate r of user u1 names 2 bet(s) that were cancelled or voided."
+    assert (
+        found["r", "missing_bet"]["sentence"] == "Rebate r of user u1 names 1 bet(s) that the provider does not report."
+    )
+
+
+def test_open_healed_reopened(broken: World, db: psycopg.Connection) -> None:
+    opened = broken.breaks()["r", "turnover"]
+    change_bet(broken, "100")
+    broken.judge()
+    healed = broken.breaks()["r", "turnover"]
+    assert (healed["state"], healed["break_id"], healed["opened_at"]) == (
+        "healed", opened["break_id"], opened["opened_at"],
+    )  # fmt: skip
+    assert healed["changed_at"] > opened["changed_at"]
+    broken.judge()
+    change_bet(broken, "75", hours=1)
+    broken.judge()
+    reopened = broken.breaks()["r", "turnover"]
+    assert (reopened["state"], reopened["amount"], reopened["break_id"]) == ("reopened", D(25), opened["break_id"])
+    assert history(broken) == [
+        ("turnover", "open", D(10)),
+        ("turnover", "healed", D(10)),
+        ("turnover", "reopened", D(25)),
+    ]
+    assert causes(db, broken) == ["found", "turnover is 100 and the settled bets add up to 100 now", "found again"]
+    change_bet(broken, "100", hours=2)
+    broken.judge()
+    assert history(broken)[-1] == ("turnover", "healed", D(25))
+
+
+def test_a_break_reopens_with_the_very_same_amount(broken: World) -> None:
+    change_bet(broken, "100")
+    broken.judge()
+    change_bet(broken, "90", hours=1)
+    broken.judge()
+    assert [state for _, state, _ in history(broken)] == ["open", "healed", "reopened"]
+
+
+def test_another_amount_changes_the_fingerprint_and_nothing_else(broken: World, db: psycopg.Connection) -> None:
+    before = broken.breaks()["r", "turnover"]
+    change_bet(broken, "95")
+    broken.judge()
+    after = broken.breaks()["r", "turnover"]
+    assert after["fingerprint"] != before["fingerprint"]
+    assert (after["state"], after["amount"], after["opened_at"]) == ("open", D(5), before["opened_at"])
+    assert history(broken) == [("turnover", "open", D(10)), ("turnover", "open", D(5))]
+    assert causes(db, broken)[-1] == "amount or evidence changed"
+
+
+def test_other_bets_are_other_evidence_for_the_same_amount(world: World) -> None:
+    world.rebate("r", ["phantom 1"], "0")
+    world.settle().judge()
+    before = world.breaks()["r", "missing_bet"]
+    world.rebate("r", ["phantom 2"], "0")
+    world.read_rebates()
+    world.judge()
+    after = world.breaks()["r", "missing_bet"]
+    assert (before["bet_ids"], after["bet_ids"]) == (["phantom 1"], ["phantom 2"])
+    assert after["fingerprint"] != before["fingerprint"]
+
+
+def test_the_same_amount_written_otherwise_is_no_change(broken: World) -> None:
+    before = broken.breaks()["r", "turnover"]
+    change_bet(broken, "90.000")
+    broken.rebate("r", ["b"], "100.00", "1.00")
+    broken.read_rebates()
+    broken.judge()
+    assert str(broken.verdict("r").difference) == "10.000"
+    assert broken.breaks()["r", "turnover"]["fingerprint"] == before["fingerprint"]
+    assert len(history(broken)) == 1
+
+
+def test_money_that_changes_beside_the_reason_updates_the_break_without_an_event(broken: World) -> None:
+    """An earlier rebate turns up that has claimed the bet: the difference stays, the overpayment grows."""
+    broken.rebate("early", ["b"], "90", "0.90", day=DAY - DAYS, created=DAY)
+    broken.read_rebates()
+    broken.judge()
+    assert broken.breaks()["r", "turnover"]["overpaid"] == D("1.00")
+    assert len(history(broken)) == 1
+
+
+def test_reasons_live_apart(world: World) -> None:
+    world.rebate("r", [world.bet("b", "90")], "100", "2.00")
+    world.rebate("other", [world.bet("c", "90")], "100", "1.00")
+    world.settle().judge()
+    change_bet(world, "100")
+    world.judge()
+    assert {key: row["state"] for key, row in world.breaks().items()} == {
+        ("r", "amount"): "open",
+        ("r", "turnover"): "healed",
+        ("other", "turnover"): "open",
+    }
+
+
+def test_pending_is_not_healed(broken: World) -> None:
+    broken.rebate("r", ["b", broken.bet("open", "10", status=0, updated=LATER)], "100", "1.00")
+    broken.read_rebates()
+    broken.read_bets(LATER, LATER + HOUR)
+    broken.judge()
+    assert broken.verdict("r").outcome == "pending"
+    assert broken.breaks()["r", "turnover"]["state"] == "open"
+    broken.bet("open", "10", updated=LATER + HOUR)
+    broken.read_bets(LATER + HOUR, LATER + 2 * HOUR)
+    broken.judge()
+    assert broken.verdict("r").outcome == "matched"
+    assert [state for _, state, _ in history(broken)] == ["open", "healed"]
+
+
+def test_what_is_undecided_beside_a_certain_reason_is_not_healed(broken: World) -> None:
+    broken.rebate("r", ["b", broken.bet("open", "10", status=0, updated=LATER)], "100", "5.00")
+    broken.read_rebates()
+    broken.read_bets(LATER, LATER + HOUR)
+    broken.judge()
+    assert broken.verdict("r").outcome == "break: amount"
+    assert {reason: row["state"] for (_, reason), row in broken.breaks().items()} == {
+        "turnover": "open", "amount": "open",
+    }  # fmt: skip
+
+
+def test_unprovable_is_not_healed(world: World) -> None:
+    world.declare(start=DAY)
+    world.rebate("r", [world.bet("b", "90")], "100", "1.00")
+    world.settle().judge()
+    world.rebate("r", ["b", "older"], "100", "1.00")
+    world.read_rebates()
+    world.judge()
+    assert world.verdict("r").outcome == "unprovable"
+    assert world.breaks()["r", "turnover"]["state"] == "open"
+
+
+def test_an_amount_needs_no_bets_to_heal(world: World, db: psycopg.Connection) -> None:
+    world.declare()
+    world.rebate("r", ["absent"], "100", "2.00")
+    world.read_rebates()
+    world.judge()
+    world.rebate("r", ["absent"], "100", "1.00")
+    world.read_rebates()
+    world.judge()
+    assert world.verdict("r").outcome == "pending"
+    assert history(world) == [("amount", "open", D(1)), ("amount", "healed", D(1))]
+    assert causes(db, world)[-1] == "1.00 was paid and 1.00 is expected now"
+
+
+def test_a_rebate_that_turns_out_failed_heals(broken: World, db: psycopg.Connection) -> None:
+    broken.rebate("r", ["b"], "100", "1.00", status=0)
+    broken.read_rebates()
+    broken.judge()
+    assert broken.breaks()["r", "turnover"]["state"] == "healed"
+    assert causes(db, broken)[-1] == "the rebate is reported as failed now"
+
+
+def test_a_bet_that_turns_up_or_revives_heals(world: World, db: psycopg.Connection) -> None:
+    world.rebate("r", ["late", world.bet("b", "90", status=3)], "0")
+    world.settle().judge()
+    assert set(world.breaks()) == {("r", "missing_bet"), ("r", "voided_bet")}
+    world.bet("late", "10", updated=LATER)
+    change_bet(world, "-10")
+    world.judge()
+    assert world.verdict("r").outcome == "matched"
+    assert sorted(causes(db, world)[2:]) == [
+        "no bet named is cancelled or voided now",
+        "the provider reports every bet named now",
+    ]
+
+
+def accept(db: psycopg.Connection, world: World, *, until: str | None = None) -> None:
+    db.execute(
+        """UPDATE recon.breaks SET state = 'accepted', accepted_reason = 'known', accepted_by = 'ann',
+               accepted_until = now() + %s::interval WHERE agent = %s""",
+        (until, world.agent),
+    )
+
+
+def test_an_accepted_break_stays_accepted_while_nothing_changes(broken: World, db: psycopg.Connection) -> None:
+    accept(db, broken, until="1 day")
+    broken.judge()
+    found = broken.breaks()["r", "turnover"]
+    assert (found["state"], found["accepted_by"]) == ("accepted", "ann")
+    assert len(history(broken)) == 1
+
+
+def test_an_accepted_break_reopens_when_the_amount_changes(broken: World, db: psycopg.Connection) -> None:
+    accept(db, broken)
+    change_bet(broken, "89.99")
+    broken.judge()
+    assert broken.breaks()["r", "turnover"]["state"] == "reopened"
+    assert history(broken)[1:] == [("turnover", "reopened", D("10.01"))]
+    assert causes(db, broken)[-1] == "amount or evidence changed"
+
+
+def test_an_accepted_break_reopens_when_the_acceptance_expires(broken: World, db: psycopg.Connection) -> None:
+    accept(db, broken, until="-1 second")
+    broken.judge()
+    assert broken.breaks()["r", "turnover"]["state"] == "reopened"
+    assert causes(db, broken)[-1] == "acceptance expired"
+    broken.judge()
+    assert len(history(broken)) == 2
+
+
+def test_an_accepted_break_heals_like_any_other(broken: World, db: psycopg.Connection) -> None:
+    accept(db, broken, until="1 day")
+    change_bet(broken, "100")
+    broken.judge()
+    assert history(broken)[-1] == ("turnover", "healed", D(10))
+
+
+def test_another_tolerance_heals_and_reopens(broken: World) -> None:
+    broken.judge(turnover_tolerance=D(10))
+    broken.judge()
+    assert [state for _, state, _ in history(broken)] == ["open", "healed", "reopened"]
+
+
+def test_days_that_are_not_judged_keep_their_breaks(broken: World) -> None:
+    change_bet(broken, "100")
+    broken.judge(NEXT.date() + timedelta(days=0))
+    assert broken.breaks()["r", "turnover"]["state"] == "open"

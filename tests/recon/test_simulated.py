@@ -1,0 +1,82 @@
+"""Two simulated days: the breaks found are exactly those the world's own judge names."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from world import DAY, DAYS, HOUR, NEXT, World
+
+import simulator
+from simulator import truth
+from simulator.clock import WorldClock
+from simulator.wire.base import json_answer
+from simulator.world import World as Simulated
+from simulator.world.lucko import LuckoWorld
+from simulator.world.plants import KINDS
+from tieout.core.clock import epoch_ms
+
+D = Decimal
+AGENT = simulator.LuckoAgent(agent_id="played", sign_key="key", users=40, bets_per_hour=30)
+#: Corrections of the second day's rebates are over by then.
+END = NEXT + DAYS + 3 * HOUR
+SETTLEMENT_DAYS = (DAY.date(), NEXT.date())
+
+
+@pytest.fixture(params=[1, 2], ids="seed {}".format)
+def played(request: pytest.FixtureRequest) -> LuckoWorld:
+    """A Lucko world that began at DAY and is shown as of END."""
+    config = simulator.SimConfig(
+        seed=request.param, agents=(AGENT,), break_share=0.2, now=epoch_ms(END), activity_from=epoch_ms(DAY)
+    )
+    return Simulated(config, WorldClock(frozen_at=epoch_ms(END))).lucko[AGENT.agent_id]
+
+
+def load(played: LuckoWorld, world: World) -> World:
+    """Read all that is shown, the bets in one reading up to the last hour."""
+    start, end = epoch_ms(DAY), epoch_ms(END)
+    world.bets = json.loads(json_answer(played.bets(start, end + 1, as_of=end)).body)
+    world.rebates = json.loads(json_answer(played.rebates(start, end, as_of=end)).body)
+    world.declare(start=DAY, stop=END)
+    world.read_bets(DAY, END)
+    world.read_rebates(DAY, END)
+    return world
+
+
+def test_breaks_found_are_those_planted(played: LuckoWorld, world: World) -> None:
+    load(played, world)
+    # No bet can lie before the first of all; without a lookback the first day is provable too.
+    summary = world.judge(*SETTLEMENT_DAYS, bet_lookback=0 * DAYS)
+    planted = truth.breaks(played, epoch_ms(DAY), epoch_ms(END))
+    found = {(key, tuple(sorted(v.reasons))) for key, v in world.verdicts().items() if v.verdict == "break"}
+    assert found == {(row["rebate_id"], tuple(row["reasons"])) for row in planted}
+    assert {row["kind"] for row in planted} == set(KINDS)
+    assert set(world.breaks()) == {(row["rebate_id"], reason) for row in planted for reason in row["reasons"]}
+    rebates = world.rebates
+    failed = sum(rebate["status"] == 0 for rebate in rebates)
+    assert (summary.judged, summary.failed, summary.broken) == (len(rebates), failed, len(planted))
+    assert (summary.matched, summary.pending, summary.unprovable) == (len(rebates) - failed - len(planted), 0, 0)
+    assert {row["rebate_id"]: D(row["overpaid"]) for row in planted} == {
+        row["rebate_id"]: world.verdict(row["rebate_id"]).overpaid for row in planted
+    }
+
+
+def test_the_daily_tie_out_sums_what_was_served(played: LuckoWorld, world: World) -> None:
+    load(played, world).judge(*SETTLEMENT_DAYS, bet_lookback=0 * DAYS)
+    paid: Counter[tuple[object, str]] = Counter()
+    turnover: Counter[tuple[object, str]] = Counter()
+    days = {epoch_ms(DAY): DAY.date(), epoch_ms(NEXT): NEXT.date()}
+    for rebate in world.rebates:
+        if rebate["status"]:
+            paid[days[rebate["date"]], rebate["currency"]] += D(rebate["rebate_amount"])
+    day_ms = epoch_ms(NEXT) - epoch_ms(DAY)
+    for bet in world.bets:
+        day = days.get(bet["settle_time"] // day_ms * day_ms)
+        if bet["status"] == 1 and day is not None:
+            turnover[day, bet["currency"]] += D(bet["valid_bet_turnover"])
+    found = world.daily()
+    assert {key: row["paid"] for key, row in found.items()} == paid
+    assert {key: row["bet_turnover"] for key, row in found.items()} == turnover
+    assert all(row["pending"] == row["unprovable"] == 0 for row in found.values())
