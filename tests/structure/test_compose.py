@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import requests
 import yaml
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManagerRole
 from airflow.cli.cli_parser import get_parser
 from airflow.configuration import conf
 from compose_file import FILE, FILLED, ROOT, Missing, example, interpolate, raw, references, resolved, script, services
@@ -130,6 +131,15 @@ def test_the_password_file_is_seen_by_its_writer_and_its_reader_only() -> None:
     assert holders == {"airflow-init", "airflow-apiserver"}
     file = Path(resolved()["x-airflow-common"]["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     assert f"auth:{file.parent}" in services()["airflow-apiserver"]["volumes"]
+
+
+def test_every_user_has_a_role_of_airflow_and_a_password_from_the_initialisation() -> None:
+    listed = resolved()["x-airflow-common"]["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
+    users = dict(one.split(":") for one in listed.split(","))
+    assert users == {"admin": "admin"}
+    assert {role.upper() for role in users.values()} <= set(SimpleAuthManagerRole.__members__)
+    for name in users:
+        assert f'"{name}": os.environ["AIRFLOW_ADMIN_PASSWORD"]' in script("airflow-init")
 
 
 def test_volumes_are_declared_and_used() -> None:
