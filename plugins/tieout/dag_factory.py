@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from airflow.configuration import conf
 from airflow.sdk import DAG
 
 from tieout.core.feed import FeedSpec
@@ -13,7 +14,7 @@ from tieout.feeds import Agent, AgentFeed
 from tieout.operators import CoverageSensor, JudgeDayOperator, LoadSliceOperator, PullSliceOperator
 from tieout.priority import SlicePriority
 from tieout.retry import ErrorRetryPolicy
-from tieout.settings import PULL_POOL, coverage_poke_seconds, landing_base
+from tieout.settings import PULL_POOL, check_landing_is_shared, coverage_poke_seconds, landing_base
 from tieout.timetable import SliceTimetable, slice_cron
 
 #: Pulls of one DAG at a time, backfills included: more would only wait for the same quota.
@@ -24,7 +25,11 @@ COVERAGE_WAIT = timedelta(hours=6)
 
 
 def build_dags(agents: tuple[Agent, ...]) -> Iterator[DAG]:
-    """Yield every DAG of the declared agents, in a stable order."""
+    """Yield every DAG of the declared agents, in a stable order.
+
+    Raises ConfigError when tasks could not see each other's landing files: Airflow shows it as an import error.
+    """
+    check_landing_is_shared(conf.get("core", "executor"))
     for agent in agents:
         for feed in agent.feeds:
             yield build_feed_dag(feed)

@@ -52,6 +52,9 @@ def get_provider_info() -> dict[str, Any]:
                 },
                 "conn-fields": {
                     "agent_id": _field("Agent id", "agentId of the requests, at most 50 characters."),
+                    "retry_codes": _field(
+                        "Codes to retry", "Answer codes that pass by themselves, separated by commas."
+                    ),
                     "allow_http": _ALLOW_HTTP,
                 },
             },

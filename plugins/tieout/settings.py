@@ -38,17 +38,19 @@ def coverage_poke_seconds() -> float:
     return seconds
 
 
-def check_landing_is_shared(executor: str) -> None:
+def check_landing_is_shared(executors: str) -> None:
     """Refuse a local landing base with an executor whose tasks run on other machines.
 
-    Raises ConfigError unless ``TIEOUT_LANDING_SHARED=1`` says that the folder is mounted on all of them.
+    *executors*: Airflow's ``core.executor``, one or several separated by commas. Raises ConfigError unless
+    ``TIEOUT_LANDING_SHARED=1`` says that the folder is mounted on all machines.
     """
     base = landing_base()
     is_local = "://" not in base or base.startswith("file://")
-    if not is_local or "LocalExecutor" in executor or os.environ.get("TIEOUT_LANDING_SHARED") == "1":
+    remote = [name for name in executors.split(",") if "LocalExecutor" not in name]
+    if not is_local or not remote or os.environ.get("TIEOUT_LANDING_SHARED") == "1":
         return
     raise ConfigError(
-        f"the landing base {base} is a local folder, but {executor} runs tasks on other machines: "
+        f"the landing base {base} is a local folder, but {', '.join(remote)} runs tasks on other machines: "
         "a load would not find what a pull has landed.",
         advice="Set TIEOUT_LANDING to an object store, or TIEOUT_LANDING_SHARED=1 if every worker mounts the folder.",
     )

@@ -26,9 +26,8 @@ HOUR = timedelta(hours=1)
 SUCCESS = "0000"
 
 #: The provider's code table (5.4) is not public: everything but success is an error.
-#: A connection's extra ``retry_codes`` (list) names codes that pass by themselves.
+#: A connection's extra ``retry_codes`` names codes that pass by themselves, separated by commas.
 ERRORS = ErrorTable("HotRoad", {})
-
 
 _RETRY = Code(error=Unreachable, meaning="named in the connection's retry_codes", delay=timedelta(minutes=5))
 
@@ -118,7 +117,7 @@ def summary_params(agent_id: str, range_: Slice) -> dict[str, str]:
 
 
 class HotRoadHook(ProviderHook):
-    """Connection type ``hotroad``: host, login and password = Basic auth, extra ``agent_id``."""
+    """Connection type ``hotroad``: host, login and password = Basic auth, extra ``agent_id``, ``retry_codes``."""
 
     conn_type = "hotroad"
     hook_name = "HotRoad Gaming"
@@ -142,7 +141,9 @@ class HotRoadHook(ProviderHook):
         return body
 
     def _raise_retryable(self, body: bytes) -> None:
-        retry_codes = {str(code) for code in self.extra.get("retry_codes") or ()}
+        named = self.extra.get("retry_codes") or ""
+        codes = named if isinstance(named, list) else str(named).split(",")
+        retry_codes = {str(code).strip() for code in codes} - {""}
         if not retry_codes:
             return
         envelope: _Envelope = decode_envelope(body, _Envelope, "HotRoad")

@@ -68,7 +68,7 @@ readings AS (
 
 -- What the ledger proves: what was read, and what can no longer be (older than the reach when the agent was last
 -- answered; a reading that landed or is suspect is not lost, it can be loaded again).
-ledger AS (
+ledger AS MATERIALIZED (
     SELECT
         f.width,
         f.origin,
