@@ -26,7 +26,10 @@ class SimulatedProviders:
 
     def connections(self) -> dict[str, Any]:
         """Return the Airflow connections of its agents."""
-        return connections(SimConfig(port=self.port), url=self.url)
+        found = connections(SimConfig(port=self.port), url=self.url)
+        # HotRoad publishes no code table; 1004 is what the simulator answers to calls that come too soon.
+        found["hotroad_demo"]["extra"]["retry_codes"] = "1004"
+        return found
 
     def planted(self) -> list[dict[str, Any]]:
         """Return the breaks planted in the scenario's world."""

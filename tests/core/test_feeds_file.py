@@ -115,7 +115,7 @@ def failure(text: str) -> str:
         (LUCKO + "    feeds:\n      bets: {slice: 5h}\n", 7, "agents[0].feeds.bets.slice", "hours that divide a day"),
         (LUCKO + "    feeds:\n      bets: {slice: 2d}\n", 7, "agents[0].feeds.bets.slice", "neither minutes that"),
         (LUCKO + "    feeds:\n      bets: {slice: 90s}\n", 7, "agents[0].feeds.bets.slice", "neither minutes that"),
-        (HOTROAD + "    feeds:\n      summary: {slice: 30min}\n", 8, "agents[0].feeds.summary.slice", "multiple of 1:00"),
+        (HOTROAD + "    feeds:\n      summary: {slice: 30min}\n", 8, "agents[0].feeds.summary.slice", "multiple"),
         (JDB + "    feeds:\n      daily: {slice: 12h}\n", 9, "agents[0].feeds.daily.slice", "multiple of 1 day"),
         (LUCKO + "    feeds:\n      bets: {revisits: 1h}\n", 7, "agents[0].feeds.bets.revisits", "a list is expected"),
         (LUCKO + "    feeds:\n      bets: {revisits: [1h, x]}\n", 7, "agents[0].feeds.bets.revisits[1]", "no duration"),

@@ -226,7 +226,11 @@ def test_html_with_200_is_retried(server: Server, body: bytes, headers: dict[str
 
 def test_silent_server_times_out(server: Server) -> None:
     done = threading.Event()
-    server.answer = lambda handler: done.wait(20) and None
+
+    def silent(handler: BaseHTTPRequestHandler) -> None:
+        done.wait(20)
+
+    server.answer = silent
     error = refused(server, HttpLimits(connect_timeout=1, read_timeout=0.2))
     done.set()
     assert type(error) is Unreachable

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from tieout.core.landing import Manifest
 from tieout.core.load import load_reading
 from tieout.core.pull import MAX_ATTEMPTS, MAX_CALL_TRIES, PullPlan, SlicePuller
 from tieout.core.quota import PostgresQuota, QuotaKey
-from tieout.core.slices import Slice
+from tieout.core.slices import Slice, Window
 from tieout.providers import FEEDS, feed_spec
 from tieout.providers.base import ProviderHook
 
@@ -379,13 +380,29 @@ def test_retry_after_is_obeyed(pulls: Pulls) -> None:
     assert datetime.now(UTC) - started >= timedelta(seconds=1)
 
 
-def test_long_retry_after_gives_the_worker_back(pulls: Pulls, db: psycopg.Connection) -> None:
-    pulls.server.simulator.faults.add(FaultSpec(name="http_429", provider="lucko", next=1, seconds=120))
-    pulls.server.simulator.faults.add(FaultSpec(name="bad_gateway", provider="lucko", probability=1.0))
-    with pytest.raises(Throttled) as caught:
-        pulls.result(pulls.plan(replace(BETS, widen_factor=1), bets_slice(), interval=timedelta(minutes=3)))
-    assert caught.value.delay == timedelta(seconds=120)
-    assert quota_row(db)[2] > timedelta(seconds=100)
+@dataclass
+class AskedToWait:
+    """A caller whose provider asks for more patience than a worker should sleep."""
+
+    merchant_id: str = "m1"
+    calls: int = 0
+
+    def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
+        self.calls += 1
+        raise Throttled("called too often.", delay=timedelta(minutes=10))
+
+
+def test_long_retry_after_gives_the_worker_back(
+    warehouse: URL, tmp_path: Path, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    caller = AskedToWait()
+    plan = PullPlan(feed=BETS, agent="a", slice=bets_slice(), options=FeedOptions(), interval=FAST, lag=BETS.lag)
+    with PostgresQuota(warehouse, clock) as quota, pytest.raises(Throttled) as caught:
+        SlicePuller(caller=caller, quota=quota, clock=clock, landing=tmp_path).pull(plan)
+    assert caught.value.delay == timedelta(minutes=10)
+    assert caller.calls == 1
+    assert clock.slept == []
+    assert timedelta(minutes=9) < quota_row(db)[2] <= timedelta(minutes=10)
 
 
 def test_endless_throttling_ends(pulls: Pulls, db: psycopg.Connection) -> None:
@@ -478,37 +495,39 @@ def test_single_millisecond_at_the_cap_is_suspect(pulls: Pulls) -> None:
 # -- the provider's own quota -----------------------------------------------------------------------------------
 
 
-def test_several_workers_never_break_the_providers_quota(pulls: Pulls) -> None:
-    config = replace(pulls.server.simulator.config, quota_scale=0.04)  # bets: one call per 0.2 s
-    errors: list[BaseException] = []
-
-    def work(worker: Pulls, number: int) -> None:
-        start = bets_slice().start + number * HOUR
-        plan = worker.plan(replace(BETS, page_size=20), Slice(start, start + HOUR), interval=timedelta(seconds=0.25))
-        try:
-            worker.pull(plan)
-        except BaseException as error:
-            errors.append(error)
+def test_several_workers_keep_the_providers_quota(pulls: Pulls) -> None:
+    config = replace(pulls.server.simulator.config, quota_scale=0.02)  # bets: one call per 0.1 s
+    interval = timedelta(seconds=0.4)  # far enough apart for a busy machine
+    found: list[tuple[Path, Manifest]] = []
+    hours = [Slice(bets_slice().start + n * HOUR, bets_slice().start + (n + 1) * HOUR) for n in range(3)]
 
     with simulator.serve(config) as strict:
         worker = replace(pulls, server=strict)
-        threads = [threading.Thread(target=work, args=(worker, number)) for number in range(3)]
+        truth = [len(worker.truth(BETS, hour)) for hour in hours]
+        plans = [worker.plan(replace(BETS, page_size=40), hour, interval=interval) for hour in hours]
+        threads = [threading.Thread(target=lambda plan=plan: found.append(worker.pull(plan))) for plan in plans]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         calls = worker.calls("bets")
-    assert errors == []
-    assert calls["accepted"] >= 4
+    assert sorted(manifest.rows for _, manifest in found) == sorted(truth)
+    granted = sorted(page.requested_at for _, manifest in found for _, page in manifest.pages())
+    assert len(granted) == calls["accepted"] >= 3
+    assert all(later - earlier >= interval for earlier, later in pairwise(granted))
     assert calls["throttled"] == 0
 
 
-def test_asking_for_a_token_does_not_crowd_the_calls(pulls: Pulls) -> None:
-    config = replace(pulls.server.simulator.config, quota_scale=0.1)  # betlogs: one call per 0.3 s, auth 0.1 s
+def test_waiting_for_a_token_does_not_crowd_the_calls(pulls: Pulls) -> None:
+    config = replace(pulls.server.simulator.config, quota_scale=0.05)  # betlogs: one call per 0.15 s
     feed = feed_spec("vertexplay", "betlogs")
     start, _ = SLICES[feed.id]
+    token = QuotaKey(provider="vertexplay", endpoint="/v2/auth", merchant_id="vertexplaydemo")
+    with PostgresQuota(pulls.warehouse, SystemClock()) as quota:
+        quota.push_back(token, timedelta(seconds=0.8))
     with simulator.serve(config) as strict:
         worker = replace(pulls, server=strict)
-        worker.pull(worker.plan(feed, Slice(start, start + timedelta(minutes=30)), interval=timedelta(seconds=0.35)))
+        worker.truth(feed, Slice(start, start + HOUR))
+        worker.pull(worker.plan(feed, Slice(start, start + timedelta(minutes=30)), interval=timedelta(seconds=0.4)))
         calls = worker.calls("betlogs")
     assert (calls["accepted"], calls["throttled"]) == (3, 0)

@@ -210,10 +210,10 @@ def test_no_database_is_unreachable(postgres: EmbeddedPostgres) -> None:
     assert caught.value.delay == timedelta(seconds=30)
 
 
-def test_database_lost_while_waiting_is_unreachable(warehouse: URL, postgres: EmbeddedPostgres) -> None:
-    with PostgresQuota(warehouse, FixedClock()) as quota:
+def test_database_lost_while_waiting_is_unreachable(own_warehouse: URL, postgres: EmbeddedPostgres) -> None:
+    with PostgresQuota(own_warehouse, FixedClock()) as quota:
         quota.acquire(KEY, INTERVAL)
-        postgres.drop_database(str(warehouse.database))
+        postgres.drop_database(str(own_warehouse.database))
         for use in (
             lambda: quota.acquire(KEY, INTERVAL),
             lambda: quota.push_back(KEY, INTERVAL),

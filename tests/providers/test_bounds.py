@@ -93,7 +93,9 @@ def test_hotroad_refuses_what_is_no_hour(instant: str) -> None:
 
 def test_hotroad_day_is_read_as_24_hours() -> None:
     day = Slice(at("2024-02-28T16:00:00Z"), at("2024-02-29T16:00:00Z"))
-    bodies = [asked("hotroad", "summary", w).json for w in feed_spec("hotroad", "summary").windows(day, NOTHING)]
+    bodies: list[Any] = [
+        asked("hotroad", "summary", w).json for w in feed_spec("hotroad", "summary").windows(day, NOTHING)
+    ]
     assert len(bodies) == 24
     assert bodies[0] == {"agentId": "a1", "startTimeHr": "2024-02-29T00+0800", "endTimeHr": "2024-02-29T01+0800"}
     assert bodies[-1] == {"agentId": "a1", "startTimeHr": "2024-02-29T23+0800", "endTimeHr": "2024-03-01T00+0800"}

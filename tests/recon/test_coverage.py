@@ -419,6 +419,15 @@ def test_without_a_stated_reach_nothing_is_lost(world: World) -> None:
     assert outcomes(world) == {"r": "pending"}
 
 
+def test_nothing_is_lost_before_the_agent_was_ever_answered(world: World) -> None:
+    world.declare(reach=timedelta(days=90))
+    world.rebate("r", ["phantom"])
+    world.read_rebates()
+    world.db.execute("DELETE FROM ops.readings WHERE agent = %s", (world.agent,))
+    world.judge()
+    assert outcomes(world) == {"r": "pending"}
+
+
 def test_a_suspect_slice_out_of_reach_can_still_be_replayed(world: World) -> None:
     world.declare(reach=timedelta(days=90))
     world.rebate("r", [world.bet("b")])

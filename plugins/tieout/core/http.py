@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import zlib
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,16 +90,21 @@ def call(
     delay of Retry-After), FatalError (redirects, 401/403, other 4xx).
     """
     bounds = limits or HttpLimits()
-    prepared = session.prepare_request(request)
-    host = urlsplit(prepared.url or "").netloc
-    proxies: Any = requests.utils.get_environ_proxies(prepared.url or "")
+    try:
+        prepared = session.prepare_request(request)
+    except requests.RequestException as error:
+        raise ConfigError(f"the address of the connection cannot be used: {_cause(error)}.") from None
+    url = urlsplit(prepared.url or "")
+    host = url.netloc
+    proxies: Any = {} if _is_loopback(url.hostname or "") else requests.utils.get_environ_proxies(prepared.url or "")
     try:
         response = session.send(
             prepared,
             timeout=(bounds.connect_timeout, bounds.read_timeout),
             allow_redirects=False,
             stream=True,
-            verify=True,
+            # The session ignores the environment, so a company's own CA bundle is looked up here.
+            verify=os.environ.get("REQUESTS_CA_BUNDLE") or True,
             proxies=proxies,
         )
         with response:

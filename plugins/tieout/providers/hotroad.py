@@ -29,7 +29,7 @@ SUCCESS = "0000"
 #: A connection's extra ``retry_codes`` names codes that pass by themselves, separated by commas.
 ERRORS = ErrorTable("HotRoad", {})
 
-_RETRY = Code(error=Unreachable, meaning="named in the connection's retry_codes", delay=timedelta(minutes=5))
+_RETRY = Code(error=Unreachable, meaning="named in the connection's retry_codes")
 
 
 class Summary(Row, frozen=True, rename="camel"):

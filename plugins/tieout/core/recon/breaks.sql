@@ -1,87 +1,16 @@
--- The life of breaks: the difference between what the keys' verdicts say now and what recon.breaks holds.
--- Parameters: agent, run_id, judged_at.
-WITH verdicts AS (
-    SELECT
-        v.*,
-        k.decided
-    FROM judge_keys AS k
-    INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = k.rebate_id
-),
-
-found AS (
-    SELECT
-        v.*,
-        reason.reason,
-        CASE reason.reason
-            WHEN 'amount' THEN v.rebate_amount - v.expected_amount
-            ELSE v.difference
-        END AS amount,
-        CASE reason.reason
-            WHEN 'missing_bet' THEN v.missing_ids
-            WHEN 'voided_bet' THEN v.voided_ids
-            ELSE '{}'
-        END AS bet_ids
-    FROM verdicts AS v
-    CROSS JOIN LATERAL unnest(v.reasons) AS reason (reason)
-),
-
-described AS (
-    SELECT
-        f.*,
-        CASE f.reason
-            WHEN 'turnover' THEN format(
-                'Rebate %%s of user %%s states a turnover of %%s %%s; its settled bets add up to %%s.',
-                f.rebate_id, f.user_id, f.turnover, f.currency, f.linked_turnover)
-            WHEN 'amount' THEN format(
-                'Rebate %%s of user %%s paid %%s %%s; %%s%%%% of %%s is %%s.',
-                f.rebate_id, f.user_id, f.rebate_amount, f.currency, f.rate, f.turnover, f.expected_amount)
-            WHEN 'missing_bet' THEN format(
-                'Rebate %%s of user %%s names %%s bet(s) that the provider does not report.',
-                f.rebate_id, f.user_id, cardinality(f.missing_ids))
-            ELSE format(
-                'Rebate %%s of user %%s names %%s bet(s) that were cancelled or voided.',
-                f.rebate_id, f.user_id, cardinality(f.voided_ids))
-        END AS sentence,
-        -- Without trailing zeros: the same amount written otherwise is no other amount.
-        md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text)) AS fingerprint
-    FROM found AS f
-),
-
--- What becomes of each break that stands, and why when its state or its fingerprint changes.
-standing AS (
-    SELECT
-        d.*,
-        old.state AS old_state,
-        old.fingerprint AS old_fingerprint,
-        CASE
-            WHEN old.state IS NULL THEN 'open'
-            WHEN old.state = 'healed' THEN 'reopened'
-            WHEN old.state = 'accepted' AND (
-                old.fingerprint <> d.fingerprint OR old.accepted_until <= %(judged_at)s
-            ) THEN 'reopened'
-            ELSE old.state
-        END AS state,
-        CASE
-            WHEN old.state IS NULL THEN 'found'
-            WHEN old.state = 'healed' THEN 'found again'
-            WHEN old.fingerprint <> d.fingerprint THEN 'amount or evidence changed'
-            WHEN old.state = 'accepted' AND old.accepted_until <= %(judged_at)s THEN 'acceptance expired'
-        END AS cause
-    FROM described AS d
-    LEFT JOIN recon.breaks AS old
-        ON old.agent = d.agent AND old.rebate_id = d.rebate_id AND old.reason = d.reason
-),
-
-written AS (
+-- The life of breaks: the difference between what stands now (judge_breaks) and what recon.breaks holds. Only a change
+-- of state, amount or evidence is an event. Parameters: agent, run_id, judged_at.
+WITH written AS (
     INSERT INTO recon.breaks AS b (
         agent, rebate_id, reason, day, user_id, currency, state, amount, overpaid, bet_ids, sentence, fingerprint,
         opened_at, changed_at, run_id
     )
     SELECT
-        agent, rebate_id, reason, day, user_id, currency, state, amount, overpaid, bet_ids, sentence, fingerprint,
-        %(judged_at)s, %(judged_at)s, %(run_id)s
-    FROM standing
-    ORDER BY rebate_id, reason
+        v.agent, s.rebate_id, s.reason, v.day, v.user_id, v.currency, s.state, s.amount, v.overpaid, s.bet_ids,
+        s.sentence, s.fingerprint, %(judged_at)s, %(judged_at)s, %(run_id)s
+    FROM judge_breaks AS s
+    INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = s.rebate_id
+    ORDER BY s.rebate_id, s.reason
     ON CONFLICT (agent, rebate_id, reason) DO UPDATE SET
         day = excluded.day, user_id = excluded.user_id, currency = excluded.currency, state = excluded.state,
         amount = excluded.amount, overpaid = excluded.overpaid, bet_ids = excluded.bet_ids,
@@ -98,10 +27,11 @@ written AS (
 healed AS (
     UPDATE recon.breaks AS b
     SET state = 'healed', changed_at = %(judged_at)s, run_id = %(run_id)s
-    FROM verdicts AS v
-    WHERE b.agent = v.agent AND b.rebate_id = v.rebate_id AND b.state <> 'healed' AND NOT b.reason = ANY(v.reasons)
+    FROM judge_keys AS k
+    INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = k.rebate_id
+    WHERE b.agent = %(agent)s AND b.rebate_id = k.rebate_id AND b.state <> 'healed' AND NOT b.reason = ANY(v.reasons)
         -- Undecided is not healed; an amount is decided by the rebate alone.
-        AND (v.decided OR b.reason = 'amount')
+        AND (k.decided OR b.reason = 'amount')
     RETURNING
         b.break_id,
         b.state,
@@ -135,8 +65,8 @@ FROM (
         w.fingerprint,
         s.cause
     FROM written AS w
-    INNER JOIN standing AS s ON s.rebate_id = w.rebate_id AND s.reason = w.reason
-    WHERE (s.old_state, s.old_fingerprint) IS DISTINCT FROM (w.state, w.fingerprint)
+    INNER JOIN judge_breaks AS s ON s.rebate_id = w.rebate_id AND s.reason = w.reason
+    WHERE s.is_event
     UNION ALL
     SELECT
         h.break_id,

@@ -2,35 +2,29 @@
 WITH settled AS (
     SELECT
         d.day,
-        b.id,
         b.currency,
-        b.valid_bet_turnover
+        b.valid_bet_turnover,
+        count(r.id) > 0 AS is_claimed
     FROM unnest(%(days)s::date[]) AS d (day)
     INNER JOIN staging.lucko_bets AS b
         ON b.agent = %(agent)s AND b.status = 1
             AND b.settle_time >= d.day::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
             AND b.settle_time < (d.day + 1)::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
-),
-
-claimed AS (
-    SELECT DISTINCT s.id
-    FROM settled AS s
-    INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = s.id
-    INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = l.rebate_id
-    WHERE r.status <> 0
+    LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = b.id
+    LEFT JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = l.rebate_id AND r.status <> 0
+    GROUP BY d.day, b.id, b.currency, b.valid_bet_turnover
 ),
 
 bets AS (
     SELECT
-        s.day,
-        s.currency,
+        day,
+        currency,
         count(*) AS bets,
-        sum(s.valid_bet_turnover) AS bet_turnover,
-        count(*) FILTER (WHERE c.id IS NULL) AS unclaimed_bets,
-        coalesce(sum(s.valid_bet_turnover) FILTER (WHERE c.id IS NULL), 0) AS unclaimed_turnover
-    FROM settled AS s
-    LEFT JOIN claimed AS c ON c.id = s.id
-    GROUP BY s.day, s.currency
+        sum(valid_bet_turnover) AS bet_turnover,
+        count(*) FILTER (WHERE NOT is_claimed) AS unclaimed_bets,
+        coalesce(sum(valid_bet_turnover) FILTER (WHERE NOT is_claimed), 0) AS unclaimed_turnover
+    FROM settled
+    GROUP BY day, currency
 ),
 
 rebates AS (

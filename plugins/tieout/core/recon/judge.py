@@ -24,6 +24,16 @@ from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
+#: What is gathered before the verdicts, in order: the statement and the working table it fills.
+GATHERED = (
+    ("keys", "judge_keys"),
+    ("links", "judge_links"),
+    ("claimed", "judge_claimed"),
+    ("rejected", "judge_rejected"),
+    ("sums", "judge_sums"),
+    ("coverage", "judge_coverage"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
@@ -80,20 +90,14 @@ def _judge(connection: psycopg.Connection, agent: str, days: list[date], setting
         "days": days,
         "settings": json.dumps(settings.as_json()),
     }
-    connection.execute(
-        """CREATE TEMP TABLE judge_keys (rebate_id text COLLATE "C" PRIMARY KEY, decided boolean) ON COMMIT DROP"""
-    )
-    # A rebate that has left a day since it was judged is judged with it, so that no verdict stays behind.
-    connection.execute(
-        """INSERT INTO judge_keys
-           SELECT r.id FROM unnest(%(days)s::date[]) AS d (day) JOIN staging.lucko_rebates r
-               ON r.agent = %(agent)s AND r.date >= d.day::timestamp AT TIME ZONE 'UTC'
-               AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
-           UNION SELECT rebate_id FROM recon.rebates WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])""",
-        parameters,
-    )
-    connection.execute("ANALYZE judge_keys")
+    connection.execute("SET LOCAL work_mem = '64MB'")
+    connection.execute(_statement("tables.sql"))
+    for step, table in GATHERED:
+        connection.execute(_statement(f"{step}.sql"), parameters)
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     connection.execute(_statement("verdicts.sql"), parameters)
+    connection.execute(_statement("standing.sql"), parameters)
+    connection.execute("ANALYZE judge_breaks")
     connection.execute(_statement("breaks.sql"), parameters)
     connection.execute("DELETE FROM recon.daily WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])", parameters)
     connection.execute(_statement("daily.sql"), parameters)
