@@ -23,7 +23,7 @@ TYPES = {entry["connection-type"]: entry for entry in get_provider_info()["conne
 #: Connection type → the extra fields of its form, and which of them are secret.
 FIELDS = {
     "lucko": ({"allow_http"}, set()),
-    "hotroad": ({"agent_id", "allow_http"}, set()),
+    "hotroad": ({"agent_id", "retry_codes", "allow_http"}, set()),
     "jdb": ({"dc", "iv_secret", "padding", "allow_http"}, {"iv_secret"}),
     "vertexplay": ({"api_key", "signature_form", "allow_http"}, {"api_key"}),
 }

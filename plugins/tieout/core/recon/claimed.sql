@@ -1,7 +1,13 @@
 -- Links of the keys whose bet an earlier successful rebate of the same activity names. Parameters: agent.
-WITH several AS (
+WITH named AS (
+    SELECT DISTINCT l.bet_id
+    FROM judge_keys AS k
+    INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.rebate_id = k.rebate_id
+),
+
+several AS (
     SELECT l.bet_id
-    FROM (SELECT DISTINCT bet_id FROM judge_links) AS named
+    FROM named
     INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = named.bet_id
     GROUP BY l.bet_id
     HAVING count(*) > 1

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 #: What is gathered before the verdicts, in order: the statement and the working table it fills.
 GATHERED = (
     ("keys", "judge_keys"),
-    ("links", "judge_links"),
     ("claimed", "judge_claimed"),
     ("rejected", "judge_rejected"),
     ("sums", "judge_sums"),

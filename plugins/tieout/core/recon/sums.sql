@@ -19,7 +19,7 @@ SELECT
     min(b.update_time)
 FROM judge_keys AS k
 INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.rebate_id
-LEFT JOIN judge_links AS l ON l.rebate_id = k.rebate_id
+LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.rebate_id = k.rebate_id
 LEFT JOIN staging.lucko_bets AS b ON b.agent = %(agent)s AND b.id = l.bet_id
 LEFT JOIN judge_claimed AS c ON c.rebate_id = l.rebate_id AND c.bet_id = l.bet_id
 LEFT JOIN judge_rejected AS j ON j.bet_id = l.bet_id

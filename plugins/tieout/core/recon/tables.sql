@@ -7,12 +7,6 @@ CREATE TEMP TABLE judge_keys (
     decided boolean
 ) ON COMMIT DROP;
 
-CREATE TEMP TABLE judge_links (
-    rebate_id text COLLATE "C",
-    bet_id text COLLATE "C",
-    PRIMARY KEY (rebate_id, bet_id)
-) ON COMMIT DROP;
-
 CREATE TEMP TABLE judge_claimed (
     rebate_id text COLLATE "C",
     bet_id text COLLATE "C",
@@ -28,8 +22,8 @@ CREATE TEMP TABLE judge_sums (
     linked_bets bigint NOT NULL,
     linked_turnover numeric NOT NULL,
     entitled_turnover numeric NOT NULL,
-    missing_ids text [] NOT NULL,
-    voided_ids text [] NOT NULL,
+    missing_ids text[] NOT NULL,
+    voided_ids text[] NOT NULL,
     has_unsettled boolean NOT NULL,
     has_rejected boolean NOT NULL,
     oldest_state timestamptz
@@ -46,7 +40,7 @@ CREATE TEMP TABLE judge_breaks (
     rebate_id text COLLATE "C",
     reason text COLLATE "C",
     amount numeric NOT NULL,
-    bet_ids text [] NOT NULL,
+    bet_ids text[] NOT NULL,
     sentence text NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
     state text COLLATE "C" NOT NULL,
