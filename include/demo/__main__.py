@@ -38,7 +38,8 @@ class Stopped(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; 0 when everything is certified and breaks found = breaks planted, 2 for errors to be mended."""
     options = _options(arguments)
-    console = Console(highlight=False)
+    # Into a file or a pipe, tables keep a width that shows every column.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
@@ -126,10 +127,9 @@ def run(console: Console, options: argparse.Namespace) -> int:
         stack.wait_until_ready()
         console.print(f"Airflow is ready at {stack.url} (login {USER} / {PASSWORD}) after {_elapsed(started)}.\n")
         done = follow(console, stack, scenario, started + options.timeout)
-        code = report(console, stack, simulator, scenario, done=done)
-        console.print(f"took {_elapsed(started)}; Airflow: {stack.url}  login: {USER} / {PASSWORD}")
+        code = report(console, stack, simulator, done=done, elapsed=_elapsed(started))
         if not options.once:
-            console.print("Airflow stays up. Press Ctrl-C to stop everything.")
+            console.print(f"Airflow stays up at {stack.url} (login {USER} / {PASSWORD}). Ctrl-C stops everything.")
             while True:
                 processes.check()
                 time.sleep(1)
@@ -185,12 +185,14 @@ def report(
         comparison = Comparison(found_breaks(connection), planted_breaks(truth))
     certified = sum(state.certified for state in feeds.values())
     missing = sum(state.expected - state.certified for state in feeds.values())
-    console.print(f"quota violations counted by the simulator: {simulator.violations()}")
+    console.print(f"Calls that came too soon, by the simulator's own count: {simulator.violations()}")
     if not done:
         console.print("Time ran out before everything was done; the components' logs are in .demo/logs.")
+    console.print(f"Airflow: {stack.url}  login: {USER} / {PASSWORD}  (after {elapsed})", soft_wrap=True)
     console.print(
         f"demo: {len(feeds)} feeds, {certified} slices certified, {missing} missing; "
-        f"breaks found {comparison.right} of {len(comparison.planted)} planted, {comparison.false} false"
+        f"breaks found {comparison.right} of {len(comparison.planted)} planted, {comparison.false} false",
+        soft_wrap=True,
     )
     return 0 if done and missing == 0 and comparison.agrees else 1
 

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from rich import box
 from rich.console import Console
 from rich.table import Table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,17 @@ def planted_breaks(truth: list[dict[str, Any]]) -> dict[str, tuple[str, ...]]:
 
 
 def print_daily(console: Console, connection: psycopg.Connection) -> None:
-    """Print recon.daily."""
-    table = Table(title="Daily tie-out (recon.daily)", title_justify="left")
+    """Print recon.daily: what was bet, what was rebated, what was paid."""
+    table = _table("Daily tie-out (recon.daily)")
     for name in ("day", "currency"):
-        table.add_column(name)
-    for name in ("bets", "bet turnover", "rebates", "failed", "rebated turnover", "paid", "expected", "overpaid"):
-        table.add_column(name, justify="right")
-    for name in ("unclaimed", "matched", "pending", "broken"):
+        table.add_column(name, no_wrap=True)
+    for name in ("bet turnover", "rebated", "unclaimed", "paid", "entitled", "net overpaid"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("rebates", "matched", "pending", "broken", "failed"):
         table.add_column(name, justify="right")
     rows = connection.execute(
-        """SELECT day, currency, bets, bet_turnover, rebates, rebates_failed, rebated_turnover, paid, expected,
-                  overpaid - underpaid, unclaimed_turnover, matched, pending, broken
+        """SELECT day, currency, bet_turnover, rebated_turnover, unclaimed_turnover, paid, entitled,
+                  overpaid - underpaid, rebates, matched, pending, broken, rebates_failed
            FROM recon.daily WHERE rebates > 0 OR bets > 0 ORDER BY day, currency"""
     ).fetchall()
     for day, currency, *figures in rows:
@@ -73,12 +78,12 @@ def print_breaks(console: Console, connection: psycopg.Connection, truth: list[d
             "SELECT rebate_id, day, user_id, currency, overpaid FROM recon.rebates WHERE verdict = 'break'"
         ).fetchall()
     }
-    table = Table(title="Breaks found, next to breaks planted", title_justify="left")
-    for name in ("rebate", "day", "user", "found (reasons)"):
-        table.add_column(name)
-    table.add_column("overpaid", justify="right")
+    table = _table("Breaks found (recon.breaks), next to breaks planted by the simulator")
+    for name in ("rebate", "day", "user", "found: reasons"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("overpaid", justify="right", no_wrap=True)
     for name in ("planted", ""):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for rebate_id in sorted({*found, *planted}, key=lambda key: (kinds.get(key) or "", key)):
         day, user, currency, overpaid = details.get(rebate_id, ("", "", "", None))
         same = found.get(rebate_id) == planted.get(rebate_id)

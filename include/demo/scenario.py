@@ -10,8 +10,9 @@ DAY = timedelta(days=1)
 #: Noon in Beijing, after midnight UTC.
 BEIJING_NOON = timedelta(hours=4)
 #: The simulator enforces this share of every provider's documented quota interval …
-SIMULATOR_QUOTA_SCALE = 1 / 50
-#: … and the feeds file asks for calls at this share of it: twice as far apart as enforced.
+SIMULATOR_QUOTA_SCALE = 1 / 100
+#: … and the feeds file asks for calls at this share of it. The distance between the two absorbs what a busy machine
+#: adds to a call's way: at documented intervals that is nothing, at a hundredth of them it is most of the interval.
 FEEDS_QUOTA_SCALE = 1 / 25
 DOCUMENTED_SECONDS = {"bets": 5.0, "rebates": 10.0, "summary": 1.0, "daily": 5.0, "betlogs": 3.0}
 G_TYPES = ("0", "7", "9", "18")

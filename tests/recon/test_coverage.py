@@ -10,6 +10,7 @@ from world import DAY, DAYS, DISPATCHED, HOUR, LAG, MINUTE, NEEDED, NEXT, World,
 
 from readings import at
 from tieout.core.errors import ConfigError
+from tieout.core.ledger import is_declared
 
 D = Decimal
 FROM, UNTIL = NEEDED
@@ -286,6 +287,17 @@ def test_a_bet_rejected_in_a_certified_slice_makes_its_stored_state_doubtful(wor
     assert (found.outcome, found.pending_reason, found.waits_for) == ("pending", "rejected", None)
 
 
+def test_a_newer_state_read_elsewhere_settles_the_doubt(world: World) -> None:
+    world.rebate("r", [world.bet("b")])
+    world.settle()
+    world.bet("b", valid_bet_turnover="NaN")
+    world.read_bets(NOON, NOON + HOUR, pulled=NEXT + DAYS)
+    world.bet("b", updated=NEXT + 2 * DAYS, settled=NOON)
+    world.read_bets(NEXT + 2 * DAYS, NEXT + 2 * DAYS + HOUR)
+    world.judge()
+    assert outcomes(world) == {"r": "matched"}
+
+
 def test_a_rejected_bet_that_a_clean_reading_no_longer_shows_is_missing(world: World) -> None:
     world.declare()
     world.rebate("r", [world.bet("bad", valid_bet_turnover="")])
@@ -445,6 +457,13 @@ def test_an_agent_that_was_never_declared_cannot_be_judged(world: World) -> None
     with pytest.raises(ConfigError, match=rf"'{world.agent}' is not declared .*feeds\.yaml"):
         world.judge()
     assert world.rows("recon.runs", "run_id") == []
+
+
+def test_a_feed_that_was_never_declared_is_not_taken_for_complete(world: World) -> None:
+    world.declare()
+    assert is_declared(world.db, provider="lucko", agent=world.agent, feeds=["bets"])
+    assert not is_declared(world.db, provider="lucko", agent=world.agent, feeds=["bets", "rebates"])
+    assert not is_declared(world.db, provider="lucko", agent="nobody", feeds=["bets"])
 
 
 def test_a_rebate_dispatched_before_its_own_day_is_judged_by_its_dispatch(world: World) -> None:

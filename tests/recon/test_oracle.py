@@ -356,7 +356,7 @@ def hours_of(ranges: list[tuple[datetime, datetime]] | None) -> set[datetime]:
 
 
 @settings(
-    max_examples=80, deadline=None, derandomize=True,
+    max_examples=50, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(scene=scenes())

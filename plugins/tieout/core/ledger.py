@@ -111,6 +111,15 @@ def declare(
         )
 
 
+def is_declared(connection: psycopg.Connection, *, provider: str, agent: str, feeds: Sequence[str]) -> bool:
+    """Return whether the ledger knows all of *feeds*; of a feed it does not know, no slice seems to be missing."""
+    row = connection.execute(
+        "SELECT count(*) FROM ops.agents WHERE provider = %s AND agent = %s AND feed = ANY(%s)",
+        (provider, agent, list(feeds)),
+    ).fetchone()
+    return row is not None and row[0] == len(set(feeds))
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenSlice:
     """A slice that is not settled yet: neither certified nor suspect nor lost."""

@@ -47,6 +47,11 @@ class CoverageSensor(BaseSensorOperator):
         """Return whether nothing the day needs is still open; log what is."""
         needs = needed_ranges(date.fromisoformat(self.day), self.recon)
         with connect(warehouse_url(self.warehouse_conn_id)) as connection:
+            if not ledger.is_declared(
+                connection, provider="lucko", agent=self.agent, feeds=[feed for feed, _ in needs]
+            ):
+                self.log.info("waits for the first pull of each feed: no slices are expected of the agent yet")
+                return False
             waiting = ledger.unsettled_slices(connection, provider="lucko", agent=self.agent, needs=needs)
         for slice_ in waiting[:10]:
             self.log.info("waits for %s [%s, %s): %s", slice_.feed, slice_.slice_start, slice_.slice_end, slice_.status)

@@ -1,9 +1,14 @@
--- Bets whose row was set aside and whose slice has not been read cleanly since. Parameters: agent.
+-- Bets whose row was set aside, last at pulled_at, and whose slice has not been read cleanly since. Parameters: agent.
 WITH doubtful AS (
-    SELECT r.reading_id
-    FROM ops.readings AS r
-    WHERE r.provider = 'lucko' AND r.feed = 'bets' AND r.agent = %(agent)s AND r.state = 'suspect' AND r.rejected > 0
-        AND NOT tstzrange(r.slice_start, r.slice_end) <@ coalesce((
+    SELECT
+        j.reading_id,
+        r.pulled_at
+    FROM (
+        SELECT DISTINCT reading_id FROM ops.rejects WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s
+    ) AS j
+    LEFT JOIN ops.readings AS r ON r.reading_id = j.reading_id
+    WHERE r.reading_id IS NULL
+        OR NOT tstzrange(r.slice_start, r.slice_end) <@ coalesce((
             SELECT range_agg(tstzrange(later.slice_start, later.slice_end))
             FROM ops.readings AS later
             WHERE later.provider = 'lucko' AND later.feed = 'bets' AND later.agent = %(agent)s
@@ -12,8 +17,11 @@ WITH doubtful AS (
         ), '{}')
 )
 
-INSERT INTO judge_rejected (bet_id)
-SELECT DISTINCT j.natural_key
+INSERT INTO judge_rejected (bet_id, pulled_at)
+SELECT
+    j.natural_key,
+    max(d.pulled_at)
 FROM doubtful AS d
 INNER JOIN ops.rejects AS j ON j.reading_id = d.reading_id
 WHERE j.natural_key IS NOT NULL
+GROUP BY j.natural_key

@@ -22,5 +22,6 @@ INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.rebate
 LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.rebate_id = k.rebate_id
 LEFT JOIN staging.lucko_bets AS b ON b.agent = %(agent)s AND b.id = l.bet_id
 LEFT JOIN judge_claimed AS c ON c.rebate_id = l.rebate_id AND c.bet_id = l.bet_id
-LEFT JOIN judge_rejected AS j ON j.bet_id = l.bet_id
+-- A state that was read after the row was set aside is beyond doubt.
+LEFT JOIN judge_rejected AS j ON j.bet_id = l.bet_id AND NOT coalesce(b.last_changed_at > j.pulled_at, FALSE)
 GROUP BY r.id

@@ -14,7 +14,8 @@ CREATE TEMP TABLE judge_claimed (
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_rejected (
-    bet_id text COLLATE "C" PRIMARY KEY
+    bet_id text COLLATE "C" PRIMARY KEY,
+    pulled_at timestamptz
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_sums (
