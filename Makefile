@@ -31,7 +31,7 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy plugins include
-	@$(BIN)/sqlfluff lint --disable-progress-bar --nofail plugins
+	@$(BIN)/sqlfluff lint --disable-progress-bar plugins
 
 lock: setup
 	@$(BIN)/uv pip compile requirements-dev.txt --universal --python-version 3.11 --no-emit-index-url --no-header \

@@ -172,9 +172,7 @@ def follow(console: Console, stack: AirflowStack, scenario: Scenario, deadline: 
     return False
 
 
-def report(
-    console: Console, stack: AirflowStack, simulator: SimulatedProviders, scenario: Scenario, *, done: bool
-) -> int:
+def report(console: Console, stack: AirflowStack, simulator: SimulatedProviders, *, done: bool, elapsed: str) -> int:
     """Print the tables and the verdict; 0 when everything is certified and the breaks are exactly the planted ones."""
     truth = simulator.planted()
     with _connect(stack) as connection:

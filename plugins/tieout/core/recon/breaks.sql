@@ -11,12 +11,13 @@ WITH written AS (
     FROM judge_breaks AS s
     INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = s.rebate_id
     ORDER BY s.rebate_id, s.reason
-    ON CONFLICT (agent, rebate_id, reason) DO UPDATE SET
-        day = excluded.day, user_id = excluded.user_id, currency = excluded.currency, state = excluded.state,
-        amount = excluded.amount, overpaid = excluded.overpaid, bet_ids = excluded.bet_ids,
-        sentence = excluded.sentence, fingerprint = excluded.fingerprint, changed_at = excluded.changed_at,
-        run_id = excluded.run_id
-    WHERE (b.day, b.user_id, b.currency, b.state, b.overpaid, b.sentence, b.fingerprint)
+    ON CONFLICT (agent, rebate_id, reason) DO UPDATE
+        SET
+            day = excluded.day, user_id = excluded.user_id, currency = excluded.currency, state = excluded.state,
+            amount = excluded.amount, overpaid = excluded.overpaid, bet_ids = excluded.bet_ids,
+            sentence = excluded.sentence, fingerprint = excluded.fingerprint, changed_at = excluded.changed_at,
+            run_id = excluded.run_id
+        WHERE (b.day, b.user_id, b.currency, b.state, b.overpaid, b.sentence, b.fingerprint)
         IS DISTINCT FROM (
             excluded.day, excluded.user_id, excluded.currency, excluded.state, excluded.overpaid, excluded.sentence,
             excluded.fingerprint
@@ -29,7 +30,8 @@ healed AS (
     SET state = 'healed', changed_at = %(judged_at)s, run_id = %(run_id)s
     FROM judge_keys AS k
     INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = k.rebate_id
-    WHERE b.agent = %(agent)s AND b.rebate_id = k.rebate_id AND b.state <> 'healed' AND NOT b.reason = ANY(v.reasons)
+    WHERE
+        b.agent = %(agent)s AND b.rebate_id = k.rebate_id AND b.state <> 'healed' AND NOT b.reason = ANY(v.reasons)
         -- Undecided is not healed; an amount is decided by the rebate alone.
         AND (k.decided OR b.reason = 'amount')
     RETURNING
@@ -39,10 +41,16 @@ healed AS (
         b.fingerprint,
         CASE
             WHEN v.verdict = 'failed' THEN 'the rebate is reported as failed now'
-            WHEN b.reason = 'turnover' THEN format(
-                'turnover is %%s and the settled bets add up to %%s now', v.turnover, v.linked_turnover)
-            WHEN b.reason = 'amount' THEN format(
-                '%%s was paid and %%s is expected now', v.rebate_amount, v.expected_amount)
+            WHEN b.reason = 'turnover'
+                THEN
+                    FORMAT(
+                        'turnover is %%s and the settled bets add up to %%s now', v.turnover, v.linked_turnover
+                    )
+            WHEN b.reason = 'amount'
+                THEN
+                    FORMAT(
+                        '%%s was paid and %%s is expected now', v.rebate_amount, v.expected_amount
+                    )
             WHEN b.reason = 'missing_bet' THEN 'the provider reports every bet named now'
             ELSE 'no bet named is cancelled or voided now'
         END AS cause

@@ -10,11 +10,12 @@ WITH feed AS (
             date_bin(w.width, a.stop_at + w.width - interval '1 microsecond', w.origin)
         )) AS responsible
     FROM ops.agents AS a
-    CROSS JOIN LATERAL (
-        SELECT
-            make_interval(secs => extract(epoch FROM a.slice_width)::double precision) AS width,
-            timestamptz '2000-01-01 00:00+00' + a.slice_anchor AS origin
-    ) AS w
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                make_interval(secs => extract(EPOCH FROM a.slice_width)::double precision) AS width,
+                timestamptz '2000-01-01 00:00+00' + a.slice_anchor AS origin
+        ) AS w
     WHERE a.provider = 'lucko' AND a.feed = 'bets' AND a.agent = %(agent)s
 ),
 
@@ -41,10 +42,11 @@ ledger AS MATERIALIZED (
         CASE
             WHEN f.reach IS NULL THEN '{}'
             ELSE coalesce((
-                SELECT tstzmultirange(tstzrange(
-                    NULL,
-                    date_bin(f.width, max(pulled_at) - f.reach + f.width - interval '1 microsecond', f.origin)
-                ))
+                SELECT
+                    tstzmultirange(tstzrange(
+                        NULL,
+                        date_bin(f.width, max(pulled_at) - f.reach + f.width - interval '1 microsecond', f.origin)
+                    ))
                 FROM ops.readings
                 WHERE provider = 'lucko' AND agent = %(agent)s
                 HAVING max(pulled_at) IS NOT NULL
@@ -64,7 +66,8 @@ first_readings AS (
             ORDER BY min(pulled_at), slice_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS read_before
     FROM readings
-    WHERE state = 'certified'
+    WHERE
+        state = 'certified'
         AND slice_start < (SELECT max(upper(could_hold)) FROM judge_keys)
         AND slice_end > (SELECT min(lower(could_hold)) FROM judge_keys)
     GROUP BY slice_start, slice_end
@@ -87,8 +90,8 @@ coverage AS (
     CROSS JOIN ledger AS l
     LEFT JOIN first_readings AS fr
         ON fr.slice && spans.could_hold
-            -- What only repeats, at whatever width, is no first reading.
-            AND NOT coalesce(fr.slice * spans.could_hold <@ fr.read_before, FALSE)
+        -- What only repeats, at whatever width, is no first reading.
+        AND NOT coalesce(fr.slice * spans.could_hold <@ fr.read_before, FALSE)
     GROUP BY spans.could_hold, l.width, l.origin, l.responsible, l.certified, l.out_of_reach
 )
 

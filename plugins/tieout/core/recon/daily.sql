@@ -7,7 +7,8 @@ WITH settled AS (
         count(r.id) > 0 AS is_claimed
     FROM unnest(%(days)s::date[]) AS d (day)
     INNER JOIN staging.lucko_bets AS b
-        ON b.agent = %(agent)s AND b.status = 1
+        ON
+            b.agent = %(agent)s AND b.status = 1
             AND b.settle_time >= d.day::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
             AND b.settle_time < (d.day + 1)::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
     LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = b.id
@@ -44,7 +45,7 @@ rebates AS (
         count(*) FILTER (WHERE v.verdict = 'break') AS broken,
         count(*) FILTER (WHERE v.verdict = 'unprovable') AS unprovable
     FROM recon.rebates AS v
-    WHERE v.agent = %(agent)s AND v.day = ANY(%(days)s::date[])
+    WHERE v.agent = %(agent)s AND v.day = any(%(days)s::date[])
     GROUP BY 1, 2
 )
 

@@ -4,15 +4,16 @@ WITH keys AS (
     SELECT r.id
     FROM unnest(%(days)s::date[]) AS d (day)
     INNER JOIN staging.lucko_rebates AS r
-        ON r.agent = %(agent)s
+        ON
+            r.agent = %(agent)s
             AND r.date >= d.day::timestamp AT TIME ZONE 'UTC' AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
     UNION
-    SELECT rebate_id FROM recon.rebates WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])
+    SELECT rebate_id FROM recon.rebates WHERE agent = %(agent)s AND day = any(%(days)s::date[])
 ),
 
 feed AS (
     SELECT
-        make_interval(secs => extract(epoch FROM slice_width)::double precision) AS width,
+        make_interval(secs => extract(EPOCH FROM slice_width)::double precision) AS width,
         timestamptz '2000-01-01 00:00+00' + slice_anchor AS origin,
         %(settings)s::jsonb ->> 'timezone' AS timezone,
         make_interval(secs => (%(settings)s::jsonb ->> 'bet_lookback_seconds')::int) AS bet_lookback

@@ -7,11 +7,13 @@ WITH doubtful AS (
         SELECT DISTINCT reading_id FROM ops.rejects WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s
     ) AS j
     LEFT JOIN ops.readings AS r ON r.reading_id = j.reading_id
-    WHERE r.reading_id IS NULL
+    WHERE
+        r.reading_id IS NULL
         OR NOT tstzrange(r.slice_start, r.slice_end) <@ coalesce((
             SELECT range_agg(tstzrange(later.slice_start, later.slice_end))
             FROM ops.readings AS later
-            WHERE later.provider = 'lucko' AND later.feed = 'bets' AND later.agent = %(agent)s
+            WHERE
+                later.provider = 'lucko' AND later.feed = 'bets' AND later.agent = %(agent)s
                 AND later.state = 'certified' AND later.pulled_at > r.pulled_at
                 AND later.slice_start < r.slice_end AND later.slice_end > r.slice_start
         ), '{}')

@@ -22,18 +22,28 @@ described AS (
     SELECT
         f.*,
         CASE f.reason
-            WHEN 'turnover' THEN format(
-                'Rebate %%s of user %%s states a turnover of %%s %%s; its settled bets add up to %%s.',
-                f.rebate_id, f.user_id, f.turnover, f.currency, f.linked_turnover)
-            WHEN 'amount' THEN format(
-                'Rebate %%s of user %%s paid %%s %%s; %%s%%%% of %%s is %%s.',
-                f.rebate_id, f.user_id, f.rebate_amount, f.currency, f.rate, f.turnover, f.expected_amount)
-            WHEN 'missing_bet' THEN format(
-                'Rebate %%s of user %%s names %%s bet(s) that the provider does not report.',
-                f.rebate_id, f.user_id, cardinality(f.missing_ids))
+            WHEN 'turnover'
+                THEN
+                    format(
+                        'Rebate %%s of user %%s states a turnover of %%s %%s; its settled bets add up to %%s.',
+                        f.rebate_id, f.user_id, f.turnover, f.currency, f.linked_turnover
+                    )
+            WHEN 'amount'
+                THEN
+                    format(
+                        'Rebate %%s of user %%s paid %%s %%s; %%s%%%% of %%s is %%s.',
+                        f.rebate_id, f.user_id, f.rebate_amount, f.currency, f.rate, f.turnover, f.expected_amount
+                    )
+            WHEN 'missing_bet'
+                THEN
+                    format(
+                        'Rebate %%s of user %%s names %%s bet(s) that the provider does not report.',
+                        f.rebate_id, f.user_id, cardinality(f.missing_ids)
+                    )
             ELSE format(
                 'Rebate %%s of user %%s names %%s bet(s) that were cancelled or voided.',
-                f.rebate_id, f.user_id, cardinality(f.voided_ids))
+                f.rebate_id, f.user_id, cardinality(f.voided_ids)
+            )
         END AS sentence,
         -- Without trailing zeros: the same amount written otherwise is no other amount.
         md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text)) AS fingerprint
