@@ -18,13 +18,14 @@ from typing import NoReturn
 import psycopg
 from rich.console import Console
 
-from demo.airflow_stack import ROOT, USER, WAREHOUSE, AirflowStack, StackError
+from demo.airflow_stack import ROOT, USER, AirflowStack, StackError
 from demo.postgres import EmbeddedPostgres
 from demo.processes import PortBusy, ProcessDied, Processes, end_leftovers, require_free_port
 from demo.progress import ProgressView, judged_days, read_feeds
 from demo.report import Comparison, found_breaks, planted_breaks, print_breaks, print_daily
 from demo.scenario import FEEDS_QUOTA_SCALE, SIMULATOR_QUOTA_SCALE, Scenario
 from demo.simulated import SimulatedProviders
+from tieout.core.warehouse import conninfo
 
 FOLDER = ROOT / ".demo"
 LOCK = ROOT / ".demo.lock"
@@ -196,7 +197,7 @@ def report(console: Console, stack: AirflowStack, simulator: SimulatedProviders,
 
 
 def _connect(stack: AirflowStack) -> psycopg.Connection:
-    return psycopg.connect(host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True)
+    return psycopg.connect(conninfo(stack.warehouse_url), autocommit=True)
 
 
 def _elapsed(started: float) -> str:

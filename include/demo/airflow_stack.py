@@ -24,8 +24,6 @@ from demo.processes import Processes, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-METADATA = "airflow"
-WAREHOUSE = "tieout"
 USER = "admin"
 READY_TIMEOUT = 120.0
 
@@ -36,7 +34,10 @@ class StackError(RuntimeError):
 
 @dataclass
 class AirflowStack:
-    """Airflow below *home*. ``connections``: conn_id → fields, ``environment``: further settings of all components."""
+    """Airflow below *home*. ``connections``: conn_id → fields, ``environment``: further settings of all components.
+
+    ``metadata`` and ``warehouse`` name its two databases.
+    """
 
     home: Path
     postgres: EmbeddedPostgres
@@ -45,6 +46,8 @@ class AirflowStack:
     port: int = 0
     connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    metadata: str = "airflow"
+    warehouse: str = "tieout"
     parallelism: int = 8
     pull_slots: int = 6
     password: str = field(default_factory=lambda: secrets.token_urlsafe(9))
@@ -68,7 +71,7 @@ class AirflowStack:
     @property
     def warehouse_url(self) -> Any:
         """The SQLAlchemy URL of the warehouse."""
-        return self.postgres.url(WAREHOUSE)
+        return self.postgres.url(self.warehouse)
 
     def prepare(self) -> None:
         """Create both databases, migrate them, create the pool, the connections and the login."""
@@ -77,7 +80,7 @@ class AirflowStack:
         passwords = self.home / "passwords.json"
         passwords.write_text(json.dumps({USER: self.password}))
         passwords.chmod(0o600)
-        for database in (METADATA, WAREHOUSE):
+        for database in (self.metadata, self.warehouse):
             self.postgres.create_database(database)
         wanted = {
             "pool": {"name": "tieout_pull", "slots": self.pull_slots, "description": "Concurrent pulls of tieout"},
@@ -86,7 +89,7 @@ class AirflowStack:
                     "conn_type": "postgres",
                     "host": str(self.postgres.socket_dir),
                     "login": "postgres",
-                    "schema": WAREHOUSE,
+                    "schema": self.warehouse,
                 },
                 **self.connections,
             },
@@ -145,7 +148,7 @@ class AirflowStack:
 
     def _environment(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "TIEOUT"))}
-        metadata = f"postgresql+psycopg2://postgres:@/{METADATA}?host={self.postgres.socket_dir}"
+        metadata = f"postgresql+psycopg2://postgres:@/{self.metadata}?host={self.postgres.socket_dir}"
         settings = {
             "CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),

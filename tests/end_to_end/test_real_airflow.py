@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import requests
 
-from demo.airflow_stack import WAREHOUSE, AirflowStack
+from demo.airflow_stack import AirflowStack
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes, free_port
 from demo.progress import judged_days
@@ -23,6 +23,7 @@ from demo.report import found_breaks, planted_breaks
 from demo.scenario import Scenario
 from demo.simulated import SimulatedProviders
 from simulator import DEFAULT_AGENTS
+from tieout.core.warehouse import connect
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
 
@@ -76,6 +77,7 @@ def stack(
         stack = AirflowStack(
             home=home, postgres=postgres, processes=processes, feeds=feeds, connections=providers.connections(),
             environment={"TIEOUT_COVERAGE_POKE_SECONDS": "2"}, password="e2e-password",
+            metadata="e2e_airflow", warehouse="e2e_tieout",
         )  # fmt: skip
         stack.prepare()
         processes.start("simulator", providers.command(), stack.env)
@@ -87,9 +89,7 @@ def stack(
 
 @pytest.fixture(scope="module")
 def ledger(stack: AirflowStack) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(
-        host=str(stack.postgres.socket_dir), user="postgres", dbname=WAREHOUSE, autocommit=True
-    ) as connection:
+    with connect(stack.warehouse_url, autocommit=True) as connection:
         yield connection
 
 
