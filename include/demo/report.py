@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+
+def _amount(amount: Decimal) -> str:
+    """Write an exact amount with at least two decimals; none of its digits are dropped."""
+    exponent = amount.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return f"{amount:,.{max(2, -exponent)}f}"
 
 
 def _table(title: str) -> Table:
@@ -54,17 +62,16 @@ def print_daily(console: Console, connection: psycopg.Connection) -> None:
     table = _table("Daily tie-out (recon.daily)")
     for name in ("day", "currency"):
         table.add_column(name, no_wrap=True)
-    for name in ("bet turnover", "rebated", "unclaimed", "paid", "entitled", "net overpaid"):
+    amounts = ("bet turnover", "rebated", "unclaimed", "paid", "entitled", "net overpaid")
+    for name in (*amounts, "matched", "broken", "pending"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name in ("rebates", "matched", "pending", "broken", "failed"):
-        table.add_column(name, justify="right")
     rows = connection.execute(
         """SELECT day, currency, bet_turnover, rebated_turnover, unclaimed_turnover, paid, entitled,
-                  overpaid - underpaid, rebates, matched, pending, broken, rebates_failed
+                  overpaid - underpaid, matched, broken, pending
            FROM recon.daily WHERE rebates > 0 OR bets > 0 ORDER BY day, currency"""
     ).fetchall()
     for day, currency, *figures in rows:
-        table.add_row(f"{day}", currency, *(f"{figure:,}" for figure in figures))
+        table.add_row(f"{day}", currency, *map(_amount, figures[: len(amounts)]), *map(str, figures[len(amounts) :]))
     console.print(table)
 
 
@@ -92,7 +99,7 @@ def print_breaks(console: Console, connection: psycopg.Connection, truth: list[d
             str(day),
             user,
             ", ".join(found.get(rebate_id, ("not found",))),
-            "" if overpaid is None else f"{overpaid:,} {currency}",
+            "" if overpaid is None else f"{_amount(overpaid)} {currency}",
             kinds.get(rebate_id) or "nothing",
             "[green]✓[/]" if same else "[red]✗[/]",
         )

@@ -71,7 +71,10 @@ def get_provider_info() -> dict[str, Any]:
                     "dc": _field("Domain code (dc)", "The dc parameter of the requests."),
                     "iv_secret": _field("AES IV (16 characters)", "Initialisation vector.", secret=True),
                     "padding": _field(
-                        "Padding", "How the request is padded to 16 bytes.", enum=["space", "nul", "pkcs7", None]
+                        "Padding",
+                        "How the request is padded to 16 bytes.",
+                        enum=["space", "nul", "pkcs7"],
+                        default="space",
                     ),
                     "allow_http": _ALLOW_HTTP,
                 },
@@ -90,7 +93,8 @@ def get_provider_info() -> dict[str, Any]:
                     "signature_form": _field(
                         "Signature form",
                         "pipe unless the provider told you otherwise.",
-                        enum=["pipe", "concat_body", None],
+                        enum=["pipe", "concat_body"],
+                        default="pipe",
                     ),
                     "allow_http": _ALLOW_HTTP,
                 },

@@ -117,7 +117,10 @@ def call(
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
         # `from None`: the chained exception would show the signed URL.
-        raise Unreachable(f"no complete answer from {host}: {_cause(error)}.") from None
+        raise Unreachable(
+            f"no complete answer from {host}: {_cause(error)}.",
+            advice="The provider or the network on the way is down; if it lasts, check the host of the connection.",
+        ) from None
     _refuse_html(response, body, host)
     return body
 

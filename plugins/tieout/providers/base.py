@@ -241,7 +241,8 @@ class ProviderHook(BaseHook):
         except Throttled as error:
             return True, f"Credentials accepted; the quota is used up at the moment ({error.message})"
         except TieoutError as error:
-            return False, str(error)
+            # Nothing retries a test: only what happened and what to do.
+            return False, f"{error.message} {error.advice}".strip()
         return True, f"{self.hook_name} answered and accepted the signature of merchant {self.merchant_id}."
 
     def required(self, name: str, value: Any) -> str:
@@ -249,7 +250,7 @@ class ProviderHook(BaseHook):
         if value in (None, ""):
             raise ConfigError(
                 f"connection {self.conn_id!r} ({self.conn_type}) has no {name}.",
-                advice=f"Enter {name} in the connection; see 'Connections' in the README.",
+                advice=f"Enter {name} in the connection; see 'Add an agent' in the README.",
             )
         return str(value)
 

@@ -57,7 +57,9 @@ SIGNATURE_FORMS = ("pipe", "concat_body")
 ERRORS = ErrorTable(
     "VertexPlay",
     {
-        "10": Code(error=FatalError, meaning="the agent was refused", advice="Check the login (agentId)."),
+        "10": Code(
+            error=FatalError, meaning="the agent was refused", advice="Check login (agentId) and password (secret)."
+        ),
         "11": BAD_REQUEST,
         "77": THROTTLED,
         "83": signature_refused("login, api_key and signature_form"),
