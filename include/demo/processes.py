@@ -142,7 +142,11 @@ def end_leftovers(register: Path) -> list[str]:
             # A pid alone may have been given to another program since.
             if abs(psutil.Process(group["pid"]).create_time() - group["created"]) > 1:
                 continue
+            leader = psutil.Process(group["pid"])
+            family = [leader, *leader.children(recursive=True)]
             _signal_group(group["pid"], signal.SIGKILL)
+            # Their ports are free only when they are gone.
+            psutil.wait_procs(family, timeout=STOP_GRACE)
             ended.append(str(group["name"]))
     register.unlink(missing_ok=True)
     return ended
