@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         with only_one(LOCK):
             return run(console, options)
     except Stopped:
-        console.print("\nStopped; everything the demo started has ended.")
+        console.print("Stopped; everything the demo started has ended.")
         return 130
     except (PortBusy, StackError, ProcessDied, DemoFailed) as error:
         # Plain print: a message may hold square brackets.
@@ -63,6 +63,7 @@ def _stop(number: int, frame: object) -> NoReturn:
     # A second Ctrl-C must not interrupt the clean-up of the first.
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
+    print("\nStopping Airflow, the simulator and PostgreSQL …", flush=True)
     raise Stopped
 
 
