@@ -20,7 +20,8 @@ from tieout.timetable import SliceTimetable, slice_cron
 #: Pulls of one DAG at a time, backfills included: more would only wait for the same quota.
 PULLS_PER_DAG = 2
 ACTIVE_RUNS = 8
-RETRIES = 6
+#: With the policy's backoff, an outage of some hours is outlasted.
+RETRIES = 12
 COVERAGE_WAIT = timedelta(hours=6)
 
 

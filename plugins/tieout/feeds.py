@@ -61,6 +61,7 @@ class AgentFeed:
             agent=self.agent,
             feed=self.spec.name,
             currency=self.options.currency,
+            g_types=list(self.options.g_types),
             start_at=self.start,
             stop_at=self.stop,
             slice_width=self.slice_width,

@@ -19,7 +19,10 @@ LONGEST_DELAY = timedelta(minutes=30)
 
 
 class ErrorRetryPolicy(RetryPolicy):
-    """Fail at once on errors that retrying cannot help; else retry after the error's delay, or a jittered backoff."""
+    """Fail at once on errors that retrying cannot help; else retry after the error's delay or a jittered backoff.
+
+    The longer of the two holds.
+    """
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
@@ -33,7 +36,8 @@ class ErrorRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return what to do about *exception*; errors that are not tieout's follow the task's own settings."""
         if isinstance(exception, RetryLater):
-            delay = exception.delay or self._backoff(try_number)
+            # An outage outlasts the delay that one answer asks for: later tries wait longer.
+            delay = max(exception.delay or timedelta(0), self._backoff(try_number))
             return RetryDecision.retry(delay=delay, reason=exception.message)
         if isinstance(exception, TieoutError):
             return RetryDecision.fail(reason=exception.message)

@@ -35,6 +35,11 @@ def test_backoff_doubles_and_is_bounded(policy: ErrorRetryPolicy) -> None:
     assert delays == [timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=120), timedelta(minutes=30)]
 
 
+def test_an_outage_is_not_asked_at_the_same_short_interval_for_ever(policy: ErrorRetryPolicy) -> None:
+    decision = policy.evaluate(Unreachable("down", delay=timedelta(seconds=30)), 10, 12)
+    assert decision.retry_delay == timedelta(minutes=30)
+
+
 def test_backoff_is_jittered() -> None:
     shortest = ErrorRetryPolicy(jitter=lambda: 0.0).evaluate(Unreachable("later"), 1, 6).retry_delay
     assert shortest == timedelta(seconds=15)

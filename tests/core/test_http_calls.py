@@ -270,6 +270,30 @@ def test_plain_server_behind_https_is_a_matter_of_configuration(server: Server) 
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+def test_json_that_calls_itself_html_is_json(server: Server) -> None:
+    server.answer = reply(200, b' {"status":"0000","data":[]}', Content_Type="text/html;charset=UTF-8")
+    assert server.get() == b' {"status":"0000","data":[]}'
+
+
+def test_server_that_hangs_up_during_the_handshake_is_restarting() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            connection.recv(1)
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        request = requests.Request("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/api")
+        with pytest.raises(Unreachable):
+            call(new_session(), request, clock=FixedClock(), limits=LIMITS)
+        thread.join()
+
+
 def test_netrc_is_ignored(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("default login intruder password stolen\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -222,3 +223,12 @@ def test_slice_is_part_of_the_manifest(tmp_path: Path) -> None:
     _, manifest = land(tmp_path)
     assert manifest.slice == SLICE
     assert replace(manifest.windows[0].window).range == SLICE
+
+
+def test_storage_that_fails_for_a_moment_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(path: Path) -> bytes:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", busy)
+    with pytest.raises(Unreachable, match="input/output error"):
+        landing.read_manifest(tmp_path / "manifest.json")

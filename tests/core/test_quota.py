@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from demo.postgres import EmbeddedPostgres
 from tieout.core.clock import SystemClock
-from tieout.core.errors import Unreachable
+from tieout.core.errors import Throttled, Unreachable
 from tieout.core.quota import MAX_SLOTS_GIVEN_UP, SPACING, PostgresQuota, QuotaKey
 
 KEY = QuotaKey(provider="lucko", endpoint="/bets", merchant_id="m1")
@@ -150,7 +150,9 @@ def test_slightly_late_waker_keeps_its_slot(warehouse: URL, db: psycopg.Connecti
     assert row(db)["given_up"] == 0
 
 
-def test_machine_that_always_wakes_late_gets_an_error(warehouse: URL) -> None:
+def test_machine_that_always_wakes_late_gets_an_error(warehouse: URL, monkeypatch: pytest.MonkeyPatch) -> None:
+    # This clock's sleeps take no time of the database's: its slots pile up ahead.
+    monkeypatch.setattr("tieout.core.quota.LONGEST_WAIT", float("inf"))
     clock = SleepyClock(late=[1.0] * MAX_SLOTS_GIVEN_UP)
     with PostgresQuota(warehouse, clock) as quota:
         quota.acquire(KEY, INTERVAL)
@@ -169,6 +171,16 @@ def test_push_back_holds_everyone(quota: PostgresQuota, warehouse: URL, db: psyc
     with PostgresQuota(warehouse, other) as second:
         second.acquire(KEY, INTERVAL)
     assert other.slept == pytest.approx([60], abs=1)
+
+
+def test_nobody_sleeps_through_a_long_ban(quota: PostgresQuota, warehouse: URL) -> None:
+    quota.push_back(KEY, timedelta(hours=2))
+    other = FixedClock()
+    with PostgresQuota(warehouse, other) as second, pytest.raises(Throttled) as caught:
+        second.acquire(KEY, INTERVAL)
+    assert caught.value.delay is not None
+    assert caught.value.delay.total_seconds() == pytest.approx(7200, abs=5)
+    assert other.slept == []
 
 
 def test_push_back_never_brings_a_call_forward(quota: PostgresQuota, db: psycopg.Connection) -> None:

@@ -111,8 +111,11 @@ def call(
             _check_status(response, host, clock, auth_statuses)
             body = _read_bounded(response, bounds.max_body, host)
     except requests.exceptions.SSLError as error:
+        if any(name in _cause(error) for name in ("SSLEOFError", "SSLZeroReturnError", "SSLSyscallError")):
+            # A server that closes during the handshake is restarting, not impersonated.
+            raise Unreachable(f"no complete answer from {host}: {_cause(error)}.") from None
         raise FatalError(
-            f"the TLS certificate of {host} cannot be verified: {_cause(error)}.",
+            f"the TLS certificate of {host} cannot be verified, or it speaks no TLS: {_cause(error)}.",
             advice="Check the host of the connection and the machine's CA certificates.",
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
@@ -175,7 +178,9 @@ def _read_bounded(response: requests.Response, limit: int, host: str) -> bytes:
 
 def _refuse_html(response: requests.Response, body: bytes, host: str) -> None:
     start = body[:200].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")) or "text/html" in response.headers.get("Content-Type", ""):
+    # Some servers call their JSON text/html; what it is decides, not what it is called.
+    called_html = "text/html" in response.headers.get("Content-Type", "") and not start.startswith((b"{", b"["))
+    if start.startswith((b"<!doctype", b"<html")) or called_html:
         raise Unreachable(f"{host} answered an HTML page instead of JSON (a proxy or a maintenance page).")
 
 
@@ -183,8 +188,8 @@ def _cause(error: BaseException) -> str:
     """Name the kind of failure without the URL, which carries signatures."""
     names: list[str] = []
     seen: BaseException | None = error
-    while seen is not None and len(names) < 4:
+    while seen is not None and len(names) < 6:
         names.append(type(seen).__name__)
-        inner = seen.args[0] if seen.args and isinstance(seen.args[0], BaseException) else None
-        seen = seen.__cause__ or inner
+        inner = [getattr(seen, "reason", None), *seen.args, seen.__cause__]
+        seen = next((other for other in inner if isinstance(other, BaseException)), None)
     return " < ".join(dict.fromkeys(names))

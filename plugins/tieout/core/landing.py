@@ -25,6 +25,10 @@ MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 
 
+#: Errors that a second look cannot mend; other OSErrors (a network file system, an object store) pass.
+GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
 class PathLike(Protocol):
     """The part of pathlib that landing needs."""
 
@@ -152,14 +156,14 @@ class ReadingWriter:
     def __init__(self, folder: PathLike, reading_id: str) -> None:
         self.folder = folder / reading_id
         self.reading_id = reading_id
-        self._pages = 0
+        self.pages_written = 0
         with _writing(self.folder, "the reading's folder"):
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def write_page(self, body: bytes, *, rows: int, total: int | None, requested_at: datetime) -> PageEntry:
         """Store one answer compressed and return its entry. Raises Unreachable when it cannot be written."""
-        self._pages += 1
-        name = f"page-{self._pages:05d}.json.gz"
+        self.pages_written += 1
+        name = f"page-{self.pages_written:05d}.json.gz"
         # mtime=0: the same answer gives the same bytes.
         self._write(name, gzip.compress(body, compresslevel=6, mtime=0))
         return PageEntry(
@@ -197,11 +201,13 @@ def read_manifest(path: PathLike) -> Manifest:
     """Return the manifest at *path*. Raises FatalError when it is absent, torn or of a newer form."""
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except OSError as error:
+    except GONE as error:
         raise FatalError(
             f"no manifest at {path}: {error}.",
             advice="Pull the slice again, or check that every worker sees the same landing base.",
         ) from error
+    except OSError as error:
+        raise Unreachable(f"cannot read the manifest at {path}: {error}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FatalError(f"the manifest at {path} is damaged: {error}.", advice="Pull the slice again.") from error
     if manifest.manifest_version > MANIFEST_VERSION:
@@ -217,8 +223,10 @@ def read_page(folder: PathLike, entry: PageEntry) -> bytes:
     path = folder / entry.file
     try:
         body = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
+    except (*GONE, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise FatalError(f"cannot read {path}: {error}.", advice="Restore the file or pull the slice again.") from error
+    except OSError as error:
+        raise Unreachable(f"cannot read {path}: {error}.") from error
     if hashlib.sha256(body).hexdigest() != entry.sha256:
         raise FatalError(
             f"{path} is not what its manifest says (sha256 differs).",
@@ -228,21 +236,22 @@ def read_page(folder: PathLike, entry: PageEntry) -> bytes:
 
 
 def newest_manifest(base: PathLike, *, provider: str, feed: str, agent: str, slice_: Slice) -> PathLike | None:
-    """Return the path of the newest complete reading of a slice, or None when landing holds none."""
+    """Return the path of the newest complete reading of a slice, or None when landing holds none.
+
+    One whose totals held is preferred to a newer one whose did not. Raises Unreachable when landing cannot be read.
+    """
     folder = slice_folder(base, provider=provider, feed=feed, agent=agent, slice_=slice_)
     if not folder.exists():
         return None
+    fallback: PathLike | None = None
     for reading in sorted(folder.iterdir(), key=lambda path: str(path.name), reverse=True):
-        manifest: PathLike = reading / MANIFEST
-        if manifest.exists() and _is_whole(manifest):
-            return manifest
-    return None
-
-
-def _is_whole(manifest: PathLike) -> bool:
-    """Whether the manifest was written to its end: a killed worker may leave a torn one, which is no reading."""
-    try:
-        msgspec.json.decode(manifest.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
+        path: PathLike = reading / MANIFEST
+        try:
+            manifest = read_manifest(path)
+        except FatalError:
+            # A killed worker leaves no manifest, or a torn one: that is no reading.
+            continue
+        if manifest.problem is None:
+            return path
+        fallback = fallback or path
+    return fallback

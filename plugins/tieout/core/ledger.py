@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,11 +31,12 @@ class Certificate:
     rejected: int
 
     def write(self, connection: psycopg.Connection) -> None:
-        """Write the certificate. A reading certified before stays certified, with the counts of its first load."""
+        """Write the certificate; what several loads of one reading wrote adds up. Once certified, it stays as it is."""
         connection.execute(
             """UPDATE ops.readings SET state = %(state)s, reason = %(reason)s, distinct_keys = %(distinct_keys)s,
-                   inserted = %(inserted)s, updated = %(updated)s, unchanged = %(unchanged)s,
-                   retired = %(retired)s, rejected = %(rejected)s, loaded_at = clock_timestamp()
+                   inserted = coalesce(inserted, 0) + %(inserted)s, updated = coalesce(updated, 0) + %(updated)s,
+                   unchanged = %(unchanged)s, retired = coalesce(retired, 0) + %(retired)s,
+                   rejected = %(rejected)s, loaded_at = clock_timestamp()
                WHERE reading_id = %(reading_id)s AND state <> 'certified'""",
             self.__dict__,
         )
@@ -45,8 +46,8 @@ def record_landed(connection: psycopg.Connection, manifest: Manifest, landing_ur
     """Write the reading as landed; a reading the ledger knows already is left as it is."""
     connection.execute(
         """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state,
-               pages, rows, reported_total_first, reported_total_last, landing_uri, sha256, pulled_at, reason)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s, %s, %s)
+               pages, rows, reported_total_first, reported_total_last, landing_uri, sha256, g_types, pulled_at, reason)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s, %s, %s, %s)
            ON CONFLICT (reading_id) DO NOTHING""",
         (
             manifest.reading_id,
@@ -62,6 +63,7 @@ def record_landed(connection: psycopg.Connection, manifest: Manifest, landing_ur
             manifest.reported("total_last"),
             landing_uri,
             manifest.sha256,
+            list(manifest.options.get("g_types") or ()),
             manifest.pulled_at,
             manifest.problem,
         ),
@@ -76,6 +78,7 @@ class DeclaredFeed:
     agent: str
     feed: str
     currency: str | None
+    g_types: list[str] = field(default_factory=list)
     start_at: datetime
     stop_at: datetime | None
     slice_width: timedelta
@@ -90,17 +93,18 @@ def declare(
     """Write the declared feeds and reconciliation settings; rows that say the same already are not touched."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            """INSERT INTO ops.agents AS a (provider, agent, feed, currency, start_at, stop_at, slice_width,
+            """INSERT INTO ops.agents AS a (provider, agent, feed, currency, g_types, start_at, stop_at, slice_width,
                    slice_anchor, lag, reach)
-               VALUES (%(provider)s, %(agent)s, %(feed)s, %(currency)s, %(start_at)s, %(stop_at)s, %(slice_width)s,
-                   %(slice_anchor)s, %(lag)s, %(reach)s)
+               VALUES (%(provider)s, %(agent)s, %(feed)s, %(currency)s, %(g_types)s, %(start_at)s, %(stop_at)s,
+                   %(slice_width)s, %(slice_anchor)s, %(lag)s, %(reach)s)
                ON CONFLICT (provider, agent, feed) DO UPDATE SET
-                   currency = excluded.currency, start_at = excluded.start_at, stop_at = excluded.stop_at,
-                   slice_width = excluded.slice_width, slice_anchor = excluded.slice_anchor, lag = excluded.lag,
+                   currency = excluded.currency, g_types = excluded.g_types, start_at = excluded.start_at,
+                   stop_at = excluded.stop_at, slice_width = excluded.slice_width,
+                   slice_anchor = excluded.slice_anchor, lag = excluded.lag,
                    reach = excluded.reach, declared_at = now()
-               WHERE (a.currency, a.start_at, a.stop_at, a.slice_width, a.slice_anchor, a.lag, a.reach)
-                   IS DISTINCT FROM (excluded.currency, excluded.start_at, excluded.stop_at, excluded.slice_width,
-                                     excluded.slice_anchor, excluded.lag, excluded.reach)""",
+               WHERE (a.currency, a.g_types, a.start_at, a.stop_at, a.slice_width, a.slice_anchor, a.lag, a.reach)
+                   IS DISTINCT FROM (excluded.currency, excluded.g_types, excluded.start_at, excluded.stop_at,
+                                     excluded.slice_width, excluded.slice_anchor, excluded.lag, excluded.reach)""",
             [feed.__dict__ for feed in feeds],
         )
         cursor.executemany(

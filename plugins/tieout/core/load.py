@@ -96,13 +96,14 @@ class ReadingLoader:
         self.connection.execute(self.merge_sql.create_incoming())
         self._copy()
         keys = self._one(self.merge_sql.count_keys(), parameters)[0]
+        collisions = self._one(self.merge_sql.count_collisions(), parameters)[0]
         inserted, updated, retired = self._merge(parameters, keys)
         self._write_rejects()
         self.connection.execute(
             "UPDATE ops.loads SET inserted = %s, updated = %s, retired = %s WHERE load_id = %s",
             (inserted, updated, retired, load_id),
         )
-        state, reason = self._judge(keys)
+        state, reason = self._judge(keys, collisions)
         certificate = Certificate(
             reading_id=manifest.reading_id,
             state=state,
@@ -131,16 +132,17 @@ class ReadingLoader:
                 f"the manifest {self.manifest_path} is of {manifest.provider} {manifest.feed}, "
                 f"not of {self.feed.provider} {self.feed.name}."
             )
+        agent = {"provider": manifest.provider, "feed": manifest.feed, "agent": manifest.agent}
+        # Written once: a load that only reads the row does not keep the next pull's declaration waiting.
+        self.connection.execute(
+            """UPDATE ops.agents SET merchant_id = %(merchant)s
+               WHERE provider = %(provider)s AND feed = %(feed)s AND agent = %(agent)s AND merchant_id IS NULL""",
+            {**agent, "merchant": manifest.merchant_id},
+        )
         row = self.connection.execute(
-            """UPDATE ops.agents SET merchant_id = coalesce(merchant_id, %(merchant)s)
-               WHERE provider = %(provider)s AND feed = %(feed)s AND agent = %(agent)s
-               RETURNING merchant_id""",
-            {
-                "merchant": manifest.merchant_id,
-                "provider": manifest.provider,
-                "feed": manifest.feed,
-                "agent": manifest.agent,
-            },
+            """SELECT merchant_id FROM ops.agents
+               WHERE provider = %(provider)s AND feed = %(feed)s AND agent = %(agent)s""",
+            agent,
         ).fetchone()
         if row is not None and row[0] != manifest.merchant_id:
             raise IdentityChanged(
@@ -160,19 +162,25 @@ class ReadingLoader:
         return int(row[0])
 
     def _newer_readings(self) -> str:
-        """Return, as a multirange, what readings pulled after this one have covered."""
+        """Return, as a multirange, what certified readings begun after this one's last answer have covered.
+
+        Only such a reading saw everything later than this one did; of the others, rows compare by their own instants.
+        A reading of fewer game types does not cover the rest.
+        """
         manifest = self.manifest
+        last_answer = max((page.requested_at for _, page in manifest.pages()), default=manifest.pulled_at)
         row = self.connection.execute(
             """SELECT coalesce(range_agg(tstzrange(slice_start, slice_end)), '{}')::text FROM ops.readings
-               WHERE provider = %s AND feed = %s AND agent = %s AND state <> 'landed' AND loaded_at IS NOT NULL
-                 AND pulled_at > %s AND slice_start < %s AND slice_end > %s""",
+               WHERE provider = %s AND feed = %s AND agent = %s AND state = 'certified'
+                 AND pulled_at > %s AND slice_start < %s AND slice_end > %s AND g_types @> %s""",
             (
                 manifest.provider,
                 manifest.feed,
                 manifest.agent,
-                manifest.pulled_at,
+                last_answer,
                 manifest.slice_end,
                 manifest.slice_start,
+                list(self.options.g_types),
             ),
         ).fetchone()
         assert row is not None
@@ -271,13 +279,15 @@ class ReadingLoader:
                 ],
             )
 
-    def _judge(self, keys: int) -> tuple[str, str | None]:
+    def _judge(self, keys: int, collisions: int) -> tuple[str, str | None]:
         """Return (state, reason): certified only when nothing contradicts that all of it came."""
         manifest = self.manifest
         if manifest.problem:
             return "suspect", manifest.problem
         if self.rejects:
             return "suspect", f"{len(self.rejects)} row(s) broke the contract, see ops.rejects"
+        if collisions:
+            return "suspect", f"{collisions} key(s) came more than once in one answer, with different contents"
         total = manifest.reported("total_last")
         if total is None and any(window.total_last is not None for window in manifest.windows):
             return "suspect", "the provider reported a control total for some windows of the slice only"

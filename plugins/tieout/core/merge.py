@@ -154,6 +154,12 @@ WHERE t.agent = %(agent)s AND ({t_scope}) = ({s_scope}) AND t.retired_at IS NULL
         """Count distinct natural keys received."""
         return sql.SQL("SELECT count(*) FROM (SELECT DISTINCT {} FROM {}) k").format(_names(self.feed.key), INCOMING)
 
+    def count_collisions(self) -> sql.Composed:
+        """Count keys that stand in one answer with different contents: more than one row, and no way to tell which."""
+        return sql.SQL(
+            "SELECT count(*) FROM (SELECT FROM {} GROUP BY _page, {} HAVING count(DISTINCT ({})) > 1) AS c"
+        ).format(INCOMING, _names(self.feed.key), _names(self.content))
+
     # -- pieces ---------------------------------------------------------------------------------------------
 
     def _best(self) -> sql.Composed:

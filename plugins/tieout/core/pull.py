@@ -11,7 +11,7 @@ from typing import Protocol
 
 import tieout
 from tieout.core.clock import Clock
-from tieout.core.errors import NotReady, PastReach, Throttled, Unreachable
+from tieout.core.errors import ContractBroken, NotReady, PastReach, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.landing import (
     Manifest,
@@ -108,7 +108,9 @@ class SlicePuller:
         windows = list(plan.feed.windows(plan.slice, plan.options))
         if not 0 < len(windows) <= MAX_WINDOWS:
             raise ValueError(f"{plan.where}: {len(windows)} windows, allowed are 1 to {MAX_WINDOWS}")
-        entries = [entry for window in windows for entry in self._read_whole(plan, window, writer)]
+        entries: list[WindowEntry] = []
+        for window in windows:
+            self._read_whole(plan, window, writer, entries)
         manifest = self._manifest(plan, writer, entries, now)
         return writer.write_manifest(manifest), manifest
 
@@ -142,16 +144,22 @@ class SlicePuller:
         log.warning("%s: beyond the provider's reach, taken from landing: %s", plan.where, found)
         return str(found)
 
-    def _read_whole(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> list[WindowEntry]:
+    def _read_whole(self, plan: PullPlan, window: Window, writer: ReadingWriter, entries: list[WindowEntry]) -> None:
         """Read one window, in halves when its answer is so long that the provider may have cut it off."""
         entry = self._read_window(plan, window, writer)
         rows = sum(page.rows for page in entry.pages)
         if plan.feed.row_cap is None or rows < plan.feed.row_cap or window.range.width <= MILLISECOND:
-            return [entry]
+            entries.append(entry)
+            return
+        if writer.pages_written > MAX_WINDOWS:
+            raise ContractBroken(
+                f"answers stay at {rows} rows however small the window is, down to {window}.",
+                advice="Ask the provider whether the endpoint still filters by time.",
+            )
         log.warning("%s: window %s answered %d rows, perhaps cut off; reading its halves", plan.where, window, rows)
         middle = window.range.start + window.range.width // MILLISECOND // 2 * MILLISECOND
-        halves = (Slice(window.range.start, middle), Slice(middle, window.range.end))
-        return [entry for half in halves for entry in self._read_whole(plan, Window(half, window.params), writer)]
+        for half in (Slice(window.range.start, middle), Slice(middle, window.range.end)):
+            self._read_whole(plan, Window(half, window.params), writer, entries)
 
     def _read_window(self, plan: PullPlan, window: Window, writer: ReadingWriter) -> WindowEntry:
         """Page through one window; read it again when its control total moves, at most MAX_ATTEMPTS times."""
@@ -200,7 +208,7 @@ class SlicePuller:
                 body = self.caller.fetch(plan.feed, window, offset)
                 return requested_at, body, plan.feed.read_page(body)
             except Throttled as error:
-                widen = plan.interval * plan.feed.widen_factor if plan.feed.widen_factor > 1 else None
+                widen = _widened(plan)
                 self.quota.push_back(key, error.delay or widen or plan.interval, widen_to=widen)
                 if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
                     raise
@@ -209,9 +217,13 @@ class SlicePuller:
                 if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
                     raise
                 log.warning("%s: attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
-                pause = error.delay or BACKOFF * 2 ** (attempt - 1)
-                self.clock.sleep(pause.total_seconds() * (0.5 + self.jitter()))
+                self.clock.sleep(self._pause(error, attempt).total_seconds())
         raise AssertionError("unreachable")
+
+    def _pause(self, error: Unreachable, attempt: int) -> timedelta:
+        if error.delay is not None:
+            return error.delay * (1 + self.jitter() / 2)
+        return BACKOFF * ((1 << (attempt - 1)) * (0.5 + self.jitter()))
 
     def _manifest(self, plan: PullPlan, writer: ReadingWriter, entries: list[WindowEntry], now: datetime) -> Manifest:
         moved = [entry for entry in entries if not entry.settled]
@@ -239,6 +251,13 @@ class SlicePuller:
             problem=problem,
             tieout_version=tieout.__version__,
         )
+
+
+def _widened(plan: PullPlan) -> timedelta | None:
+    """Return the spacing that holds after a throttle answer; an agent declared to be slower stays as it is."""
+    if plan.feed.widen_factor == 1:
+        return None
+    return max(plan.interval, min(plan.interval, plan.feed.interval) * plan.feed.widen_factor)
 
 
 def _is_last(page_size: int | None, page: Page, received: int) -> bool:

@@ -17,13 +17,15 @@ import psycopg
 from sqlalchemy import URL
 
 from tieout.core.clock import Clock
-from tieout.core.errors import Unreachable
+from tieout.core.errors import Throttled, Unreachable
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
 SPACING = 1.02
 MAX_SLOTS_GIVEN_UP = 1000
+#: Seconds a caller sleeps for its slot at most; beyond, its task is retried later.
+LONGEST_WAIT = 600.0
 #: A caller may wake this much of the spare spacing after its slot and still use it.
 LATE_SHARE = 0.5
 #: Seconds a sleeping process may oversleep on an ordinary kernel without being counted as late.
@@ -91,13 +93,17 @@ class PostgresQuota:
     def acquire(self, key: QuotaKey, interval: timedelta) -> datetime:
         """Wait for the next free instant and return it (database clock): the instant of the call to be made.
 
-        Raises Unreachable when the machine is so slow that slots keep passing before it wakes.
+        Raises Throttled when the slot is more than LONGEST_WAIT away, Unreachable when the machine is so slow that
+        slots keep passing before it wakes.
         """
         given_up = 0
         for _ in range(MAX_SLOTS_GIVEN_UP):
             slot, now = self._reserve(key, interval, given_up)
             started = self._clock.monotonic()
             wait = (slot - now).total_seconds()
+            if wait > LONGEST_WAIT:
+                # The provider asked everyone to stay away; sleeping here would hold a worker and a pull slot.
+                raise Throttled(f"{key} may be called again in {wait:.0f} s only.", delay=timedelta(seconds=wait))
             if wait > 0:
                 log.info("quota: %s waits %.2f s for its slot", key, wait)
                 self._clock.sleep(wait)

@@ -32,6 +32,8 @@ def conninfo(url: str | URL) -> str:
         "dbname": parsed.database,
         "application_name": APPLICATION,
         **options,
+        # Added to what the connection asks for: sessions think in UTC.
+        "options": f"{options.get('options', '')} -c timezone=UTC".strip(),
     }
     return psycopg.conninfo.make_conninfo(**{key: value for key, value in pieces.items() if value})
 
@@ -43,7 +45,7 @@ def connect(url: str | URL, *, autocommit: bool = False) -> Iterator[psycopg.Con
     Commits on success and rolls back on error unless *autocommit*.
     """
     try:
-        with psycopg.connect(conninfo(url), autocommit=autocommit, options="-c timezone=UTC") as connection:
+        with psycopg.connect(conninfo(url), autocommit=autocommit) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise Unreachable(

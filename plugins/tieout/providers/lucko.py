@@ -172,7 +172,7 @@ _RELINK = (
     """INSERT INTO staging.lucko_rebate_bets (agent, rebate_id, bet_id, times, load_id)
        SELECT r.agent, r.id, b.bet_id, count(*), %(load_id)s
        FROM staging.lucko_rebates r
-       JOIN incoming i ON i.id = r.id
+       JOIN (SELECT DISTINCT id FROM incoming) i ON i.id = r.id
        CROSS JOIN LATERAL jsonb_array_elements_text(r.txn_ids) AS b(bet_id)
        WHERE r.agent = %(agent)s AND r.load_id = %(load_id)s
        GROUP BY r.agent, r.id, b.bet_id""",

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel, sql
@@ -82,7 +83,7 @@ def _require_declared(connection: psycopg.Connection, agent: str) -> None:
 
 def _judge(connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings) -> RunSummary:
     run_id, judged_at = _new_run(connection, agent, days, settings)
-    parameters = {
+    parameters: dict[str, Any] = {
         "agent": agent,
         "run_id": run_id,
         "judged_at": judged_at,
@@ -98,9 +99,18 @@ def _judge(connection: psycopg.Connection, agent: str, days: list[date], setting
     connection.execute(_statement("standing.sql"), parameters)
     connection.execute("ANALYZE judge_breaks")
     connection.execute(_statement("breaks.sql"), parameters)
+    # A rebate that names another day than before leaves one tie-out and joins another.
+    (moved_to,) = _one(connection, "SELECT array_agg(DISTINCT day) FROM judge_keys")
+    parameters["days"] = sorted({*days, *(moved_to or ())})
     connection.execute("DELETE FROM recon.daily WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])", parameters)
     connection.execute(_statement("daily.sql"), parameters)
     return _finish_run(connection, run_id)
+
+
+def _one(connection: psycopg.Connection, statement: str) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = connection.execute(statement).fetchone()
+    assert row is not None
+    return row
 
 
 def _statement(name: str) -> sql.SQL:

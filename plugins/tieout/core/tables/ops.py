@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Identity, Index, Interval, Table, func
+from sqlalchemy import ARRAY, CheckConstraint, Column, Identity, Index, Interval, Table, Text, func
 from sqlalchemy import text as sql
 
 from tieout.core.tables.base import big, ident, instant, jsonb, metadata, number, text
@@ -15,6 +15,7 @@ agents = Table(
     ident("feed", primary_key=True),
     ident("merchant_id", comment="the provider's own id, from the connection; a change is refused"),
     ident("currency"),
+    Column("g_types", ARRAY(Text), nullable=False, server_default=sql("'{}'"), comment="JDB: declared game types"),
     instant("start_at", nullable=False),
     instant("stop_at"),
     Column("slice_width", Interval, nullable=False),
@@ -49,6 +50,7 @@ readings = Table(
     big("rejected"),
     text("landing_uri", nullable=False),
     ident("sha256", nullable=False),
+    Column("g_types", ARRAY(Text), nullable=False, server_default=sql("'{}'"), comment="JDB: the game types read"),
     instant("pulled_at", nullable=False),
     instant("loaded_at"),
     text("reason"),

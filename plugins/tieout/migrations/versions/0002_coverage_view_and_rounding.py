@@ -41,8 +41,8 @@ CROSS JOIN LATERAL generate_series(
 ) AS s (slice_start)
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'certified'), '{}')
-            AS certified,
+        coalesce(range_agg(tstzrange(r.slice_start, r.slice_end))
+            FILTER (WHERE r.state = 'certified' AND r.g_types @> a.g_types), '{}') AS certified,
         coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'suspect'), '{}')
             AS suspect,
         coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'landed'), '{}')
