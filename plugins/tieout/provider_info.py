@@ -6,6 +6,8 @@ from typing import Any
 
 import tieout
 
+_HOST = "Full base URL of the provider's API, https (plain http only for loopback)"
+
 
 def _field(label: str, help_text: str, *, secret: bool = False, **schema: Any) -> dict[str, Any]:
     form = {"type": ["string", "null"], **schema}
@@ -14,12 +16,26 @@ def _field(label: str, help_text: str, *, secret: bool = False, **schema: Any) -
     return {"label": label, "schema": form, "description": help_text}
 
 
-_HOST = "Full base URL of the provider's API, https (plain http only for loopback)"
-_ALLOW_HTTP = {
-    "label": "Allow plain http",
-    "schema": {"type": ["boolean", "null"], "default": False},
-    "description": "Only inside a private network: credentials would travel unencrypted.",
-}
+def _connection_type(
+    name: str, title: str, hook: str, *, login: str, password: str, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """Return one connection type: the provider's words for login and password, its own fields, and plain http."""
+    allow_http = {
+        "label": "Allow plain http",
+        "schema": {"type": ["boolean", "null"], "default": False},
+        "description": "Only inside a private network: credentials would travel unencrypted.",
+    }
+    return {
+        "connection-type": name,
+        "hook-class-name": f"tieout.providers.{name}.{hook}",
+        "hook-name": title,
+        "ui-field-behaviour": {
+            "hidden-fields": ["schema", "port", "extra"],
+            "relabeling": {"login": login, "password": password},
+            "placeholders": {"host": _HOST},
+        },
+        "conn-fields": {**fields, "allow_http": allow_http},
+    }
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -30,44 +46,27 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Pulls, certifies and reconciles betting and rebate reports of game providers.",
         "versions": [tieout.__version__],
         "connection-types": [
-            {
-                "connection-type": "lucko",
-                "hook-class-name": "tieout.providers.lucko.LuckoHook",
-                "hook-name": "Lucko",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
-                    "relabeling": {"login": "Agent id", "password": "Sign key"},
-                    "placeholders": {"host": _HOST},
-                },
-                "conn-fields": {"allow_http": _ALLOW_HTTP},
-            },
-            {
-                "connection-type": "hotroad",
-                "hook-class-name": "tieout.providers.hotroad.HotRoadHook",
-                "hook-name": "HotRoad Gaming",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
-                    "relabeling": {"login": "User name (Basic auth)", "password": "Password (Basic auth)"},
-                    "placeholders": {"host": _HOST},
-                },
-                "conn-fields": {
+            _connection_type("lucko", "Lucko", "LuckoHook", login="Agent id", password="Sign key", fields={}),
+            _connection_type(
+                "hotroad",
+                "HotRoad Gaming",
+                "HotRoadHook",
+                login="User name (Basic auth)",
+                password="Password (Basic auth)",
+                fields={
                     "agent_id": _field("Agent id", "agentId of the requests, at most 50 characters."),
                     "retry_codes": _field(
                         "Codes to retry", "Answer codes that pass by themselves, separated by commas."
                     ),
-                    "allow_http": _ALLOW_HTTP,
                 },
-            },
-            {
-                "connection-type": "jdb",
-                "hook-class-name": "tieout.providers.jdb.JdbHook",
-                "hook-name": "JDB",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
-                    "relabeling": {"login": "Parent (agent account)", "password": "AES key (16 characters)"},
-                    "placeholders": {"host": _HOST},
-                },
-                "conn-fields": {
+            ),
+            _connection_type(
+                "jdb",
+                "JDB",
+                "JdbHook",
+                login="Parent (agent account)",
+                password="AES key (16 characters)",
+                fields={
                     "dc": _field("Domain code (dc)", "The dc parameter of the requests."),
                     "iv_secret": _field("AES IV (16 characters)", "Initialisation vector.", secret=True),
                     "padding": _field(
@@ -76,19 +75,15 @@ def get_provider_info() -> dict[str, Any]:
                         enum=["space", "nul", "pkcs7"],
                         default="space",
                     ),
-                    "allow_http": _ALLOW_HTTP,
                 },
-            },
-            {
-                "connection-type": "vertexplay",
-                "hook-class-name": "tieout.providers.vertexplay.VertexPlayHook",
-                "hook-name": "VertexPlay",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["schema", "port", "extra"],
-                    "relabeling": {"login": "Agent id (agentId)", "password": "Secret of /v2/auth"},
-                    "placeholders": {"host": _HOST},
-                },
-                "conn-fields": {
+            ),
+            _connection_type(
+                "vertexplay",
+                "VertexPlay",
+                "VertexPlayHook",
+                login="Agent id (agentId)",
+                password="Secret of /v2/auth",
+                fields={
                     "api_key": _field("API key (64 hex digits)", "Key of AES-256-GCM.", secret=True),
                     "signature_form": _field(
                         "Signature form",
@@ -96,8 +91,7 @@ def get_provider_info() -> dict[str, Any]:
                         enum=["pipe", "concat_body"],
                         default="pipe",
                     ),
-                    "allow_http": _ALLOW_HTTP,
                 },
-            },
+            ),
         ],
     }
