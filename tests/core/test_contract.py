@@ -161,6 +161,11 @@ def test_nested_json_is_kept_as_it_came(raw: str, stored: str | None) -> None:
     assert decoded(BETS, row_text(BET, bet_detail=raw))[0]["bet_detail"] == stored
 
 
+def test_wide_json_and_brackets_in_text_are_not_deep() -> None:
+    raw = '{"text": "' + "[" * 300 + '", "wide": [' + ",".join(["[]"] * 300) + "]}"
+    assert decoded(BETS, row_text(BET, bet_detail=raw))[0]["bet_detail"] == raw
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -169,6 +174,7 @@ def test_nested_json_is_kept_as_it_came(raw: str, stored: str | None) -> None:
         '["\\ud800"]',
         '{"a": 1e9999}',
         '{"a": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"a": ' + "[" * 200 + "]" * 200 + "}",
         "NaN",
     ],
 )

@@ -30,6 +30,10 @@ Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 #: Default of an optional field kept as raw JSON (msgspec cannot make a Raw part of a union with None).
 ABSENT = msgspec.Raw(b"")
 
+#: Beyond, parsers begin to give up, PostgreSQL's among them.
+MAX_NESTING = 200
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
 # What PostgreSQL's jsonb cannot hold although it is valid JSON: NUL, lone surrogates, absurd exponents.
 _RISKY_JSON = re.compile(rb"\\u|[0-9][eE][+-]?[0-9]{3}")
 
@@ -70,11 +74,25 @@ def _json(value: msgspec.Raw) -> str | None:
     if raw in (b"", b"null"):
         return None
     try:
+        if raw.count(b"[") + raw.count(b"{") > MAX_NESTING and _depth(raw) > MAX_NESTING:
+            raise RowRejected("bad_value", f"nested JSON is deeper than {MAX_NESTING} levels")
         if _RISKY_JSON.search(raw):
             _check_storable(json.loads(raw, parse_float=_bounded_number))
         return raw.decode()
     except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
         raise RowRejected("bad_value", f"nested JSON cannot be stored: {error}") from None
+
+
+def _depth(raw: bytes) -> int:
+    """Return how deep valid JSON is nested; brackets inside of strings do not count."""
+    depth = deepest = 0
+    for token in _BRACKETS.finditer(raw):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+    return deepest
 
 
 def _check_storable(value: Any) -> None:
