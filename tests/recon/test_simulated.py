@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from decimal import Decimal
 
@@ -80,3 +81,15 @@ def test_the_daily_tie_out_sums_what_was_served(played: LuckoWorld, world: World
     assert {key: row["paid"] for key, row in found.items()} == paid
     assert {key: row["bet_turnover"] for key, row in found.items()} == turnover
     assert all(row["pending"] == row["unprovable"] == 0 for row in found.values())
+
+
+def test_statistics_that_never_saw_the_agent_do_not_stall_the_judge(played: LuckoWorld, world: World) -> None:
+    """The planner takes an agent that is not in its statistics for one row; joins must stay fast all the same."""
+    load(played, world)
+    for name in ("lucko_bets", "lucko_rebates", "lucko_rebate_bets"):
+        world.db.execute(f"ANALYZE staging.{name}".encode())
+    late = World(world.reading, world.db, agent=f"late-{world.agent}")
+    load(played, late)
+    started = time.monotonic()
+    late.judge(*SETTLEMENT_DAYS, bet_lookback=0 * DAYS)
+    assert time.monotonic() - started < 20

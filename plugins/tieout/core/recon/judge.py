@@ -112,6 +112,10 @@ def _judge(connection: psycopg.Connection, agent: str, days: list[date], setting
     connection.execute("SET LOCAL work_mem = '64MB'")
     connection.execute(_statement("tables.sql"))
     for step, table in GATHERED:
+        # Statistics know nothing of an agent that was loaded a moment ago: the planner takes its links for one row, and
+        # would join all of them with all of them. Hashing is never far from the best here.
+        nested_loops = "off" if step == "claimed" else "on"
+        connection.execute(sql.SQL("SET LOCAL enable_nestloop = {}").format(sql.Literal(nested_loops)))
         connection.execute(_statement(f"{step}.sql"), parameters)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     connection.execute(_statement("verdicts.sql"), parameters)
