@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from demo.report import found_breaks, planted_breaks
 from demo.scenario import Scenario
 from demo.simulated import SimulatedProviders
 from simulator import DEFAULT_AGENTS
+from tieout.core.landing import read_manifest
 from tieout.core.warehouse import connect
+from tieout.feeds import parse_agents
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
 
@@ -137,8 +140,16 @@ def test_rows_are_the_providers_rows(stack: AirflowStack, ledger: psycopg.Connec
         assert row == (len(truth),), feed
 
 
-def test_no_call_broke_a_quota(stack: AirflowStack) -> None:
-    assert stack.providers.violations() == 0  # type: ignore[attr-defined]
+def test_calls_were_spaced_across_all_processes(stack: AirflowStack, scenario: Scenario) -> None:
+    """By the database's clock; what a busy machine adds on the way is not ours at a hundredth of the real intervals."""
+    feeds = [feed for agent in parse_agents(scenario.feeds_yaml()) for feed in agent.feeds]
+    for feed in feeds:
+        manifests = (stack.landing / feed.spec.provider / feed.spec.name).rglob("manifest.json")
+        instants = sorted(page.requested_at for path in manifests for _, page in read_manifest(path).pages())
+        assert len(instants) > 1
+        closest = min(later - earlier for earlier, later in itertools.pairwise(instants))
+        # A caller may wake this much after its slot.
+        assert closest >= feed.interval - timedelta(milliseconds=10), feed.dag_id
 
 
 def test_nothing_secret_is_on_disk_or_in_xcom(stack: AirflowStack) -> None:
