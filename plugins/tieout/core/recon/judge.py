@@ -20,6 +20,7 @@ from psycopg import IsolationLevel, sql
 from sqlalchemy import URL
 
 from tieout.core.errors import ConfigError
+from tieout.core.ledger import is_declared
 from tieout.core.recon.settings import ReconSettings
 from tieout.core.warehouse import connect
 
@@ -90,10 +91,7 @@ def _refresh_statistics(connection: psycopg.Connection) -> None:
 
 
 def _require_declared(connection: psycopg.Connection, agent: str) -> None:
-    known = connection.execute(
-        "SELECT 1 FROM ops.agents WHERE provider = 'lucko' AND feed = 'bets' AND agent = %s", (agent,)
-    ).fetchone()
-    if known is None:
+    if not is_declared(connection, provider="lucko", agent=agent, feeds=["bets"]):
         raise ConfigError(
             f"the bets feed of the Lucko agent {agent!r} is not declared in the warehouse (ops.agents).",
             advice="Declare the agent in feeds.yaml; its first pull or `python -m tieout migrate` writes it.",
