@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from sqlalchemy import URL
 
 from tieout.core.feed import FeedOptions, FeedSpec
-from tieout.core.landing import Manifest, ReadingWriter, WindowEntry, new_reading_id, slice_folder
+from tieout.core.landing import Manifest, ReadingWriter, SliceEntry, WindowEntry, new_reading_id, slice_folder
 from tieout.core.ledger import Certificate
 from tieout.core.load import load_reading
 from tieout.core.slices import Slice
@@ -33,7 +33,7 @@ def sample(name: str) -> Any:
 
 @dataclass
 class Reading:
-    """One reading in the making. ``answers``: per window, the JSON bodies of its pages."""
+    """One reading in the making. ``answers``: per window, the JSON bodies of its pages, ``page_time`` apart."""
 
     warehouse: ClassVar[URL]
     base: ClassVar[Path]
@@ -47,6 +47,8 @@ class Reading:
     requested_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     answers: list[list[bytes]] = field(default_factory=list)
     problem: str | None = None
+    slices: tuple[Slice, ...] = ()
+    page_time: timedelta = timedelta(0)
     manifest: Path | None = None
 
     @classmethod
@@ -81,13 +83,13 @@ class Reading:
         )
         writer = ReadingWriter(folder, new_reading_id(self.requested_at))
         windows = []
+        answered = self.requested_at
         for number, window in enumerate(self.feed.windows(self.slice, self.options)):
             pages = []
             for body in self.answers[number] if number < len(self.answers) else [EMPTY[self.feed.provider]]:
                 page = self.feed.read_page(body)
-                pages.append(
-                    writer.write_page(body, rows=len(page.rows), total=page.total, requested_at=self.requested_at)
-                )
+                pages.append(writer.write_page(body, rows=len(page.rows), total=page.total, requested_at=answered))
+                answered += self.page_time
             windows.append(
                 WindowEntry(
                     start=window.range.start, end=window.range.end, params=dict(window.params), attempts=1,
@@ -98,7 +100,8 @@ class Reading:
             reading_id=writer.reading_id, provider=self.feed.provider, feed=self.feed.name, agent=self.agent,
             merchant_id=self.merchant_id, slice_start=self.slice.start, slice_end=self.slice.end, kind=self.kind,
             options=self.options.as_json(), windows=windows, pulled_at=self.requested_at,
-            finished_at=self.requested_at, problem=self.problem, tieout_version="test",
+            finished_at=answered, problem=self.problem, tieout_version="test",
+            slices=[SliceEntry(start=piece.start, end=piece.end) for piece in self.slices],
         )  # fmt: skip
         self.manifest = Path(writer.write_manifest(manifest))
         return self.manifest

@@ -64,7 +64,7 @@ def test_every_field_of_a_certificate(reading: Readings, db: psycopg.Connection)
         "slice_start": START, "slice_end": START + HOUR, "kind": "revisit", "state": "suspect", "pages": 2,
         "rows": 4, "distinct_keys": 3, "reported_total_first": 4, "reported_total_last": 4, "inserted": 1,
         "updated": 1, "unchanged": 1, "retired": 0, "rejected": 1, "landing_uri": str(made.manifest),
-        "sha256": manifest.sha256, "g_types": [], "pulled_at": read_at(5),
+        "sha256": manifest.sha256, "g_types": [], "pulled_at": read_at(5), "finished_at": read_at(5),
         "reason": "1 row(s) broke the contract, see ops.rejects",
     }  # fmt: skip
     assert manifest.reading_id in str(caught.value)

@@ -32,13 +32,20 @@ DAY = timedelta(days=1)
     ],
     ids=["vertexplay", "hotroad", "rebates"],
 )
-def test_one_key_with_two_contents_in_one_answer_is_suspect(reading: Readings, collide: Any) -> None:
+def test_one_key_with_two_contents_in_one_answer_is_rejected(
+    reading: Readings, db: psycopg.Connection, collide: Any
+) -> None:
     made = collide(reading)
     # The control total, where there is one, would agree: it counts keys.
     if made.feed.name == "rebates":
         made.edit(lambda answer: answer["data"].update(total=1))
-    with pytest.raises(SuspectReading, match=r"1 key\(s\) came more than once in one answer, with different contents"):
+    with pytest.raises(SuspectReading, match=r"2 row\(s\) broke the contract"):
         made.load()
+    # Nothing tells which of the two is right: neither is stored, both are kept as evidence.
+    assert db.execute("SELECT reason, count(DISTINCT raw) FROM ops.rejects GROUP BY 1").fetchall() == [
+        ("duplicate_key", 2)
+    ]
+    assert table(db, made.feed.table.name, "agent, agent") == []
 
 
 def test_the_same_row_twice_in_one_answer_is_no_collision(reading: Readings) -> None:

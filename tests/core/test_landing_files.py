@@ -97,12 +97,12 @@ def test_manifest_is_readable_json_without_floats(tmp_path: Path) -> None:
 def test_sums_of_the_manifest(tmp_path: Path) -> None:
     _, manifest = land(tmp_path)
     assert (manifest.page_count, manifest.rows) == (4, 6)
-    assert (manifest.reported("total_first"), manifest.reported("total_last")) == (10, 10)
+    assert (manifest.reported("total_first", SLICE), manifest.reported("total_last", SLICE)) == (10, 10)
     window = manifest.windows[0]
     without = msgspec.structs.replace(window, pages=[msgspec.structs.replace(window.pages[0], total=None)])
-    assert msgspec.structs.replace(manifest, windows=[window, without]).reported("total_last") is None
-    assert msgspec.structs.replace(manifest, windows=[window, window]).reported("total_last") == 20
-    assert msgspec.structs.replace(manifest, windows=[]).reported("total_last") is None
+    assert msgspec.structs.replace(manifest, windows=[window, without]).reported("total_last", SLICE) is None
+    assert msgspec.structs.replace(manifest, windows=[window, window]).reported("total_last", SLICE) == 20
+    assert msgspec.structs.replace(manifest, windows=[]).reported("total_last", SLICE) is None
 
 
 def damaged(path: str, manifest: Manifest) -> bytes | None:

@@ -278,12 +278,16 @@ def test_retired_row_that_comes_back_is_active_again(reading: Readings, db: psyc
     assert table(db, "hotroad_summary", GAMES) == [("A", D(10), None), ("B", D(10), None)]
 
 
-def test_older_snapshot_read_late_changes_nothing(reading: Readings, db: psycopg.Connection) -> None:
+def test_older_snapshot_read_late_leaves_what_it_would_have_left_in_order(
+    reading: Readings, db: psycopg.Connection
+) -> None:
     summary(reading, 5, game("A", "20.0")).load()
-    before = table(db, "hotroad_summary", f"*, {PHYSICAL}")
     late = summary(reading, 0, game("A"), game("B")).load()
-    assert (late.state, *counts(late)) == ("certified", 0, 0, 2, 0)
-    assert table(db, "hotroad_summary", f"*, {PHYSICAL}") == before
+    assert (late.state, *counts(late)) == ("certified", 1, 0, 1, 1)
+    assert table(db, "hotroad_summary", f"{GAMES}, first_seen_at") == [
+        ("A", D(20), None, read_at(0)),
+        ("B", D(10), read_at(5), read_at(0)),
+    ]
 
 
 def test_empty_snapshot_retires_all(reading: Readings, db: psycopg.Connection) -> None:

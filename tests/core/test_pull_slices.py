@@ -200,7 +200,7 @@ def test_small_pages_of_rebates_begin_at_zero(pulls: Pulls) -> None:
     slice_ = Slice(start, start + width)
     _, manifest = pulls.pull(pulls.plan(feed, slice_))
     assert manifest.page_count > 2
-    assert manifest.rows == len(pulls.truth(feed, slice_)) == manifest.reported("total_last")
+    assert manifest.rows == len(pulls.truth(feed, slice_)) == manifest.reported("total_last", slice_)
 
 
 # -- the manifest -----------------------------------------------------------------------------------------------

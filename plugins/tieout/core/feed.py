@@ -58,9 +58,10 @@ class FeedSpec:
     Times: ``interval`` between calls of one merchant, ``reach`` back from now (None: no limit stated), ``lag``
     after a slice's end before it is read, ``max_window`` of one request, ``slice_width`` by default.
     ``key`` is the natural key without ``agent``; ``order`` the column that says which of two states of a row is
-    newer (None: only the time of reading does); ``position`` the SQL expression of the instant the provider
-    filters by. ``snapshot`` feeds replace what they covered; others only ever add and update. An answer of
-    ``row_cap`` rows or more may have been cut off: its window is read again in halves.
+    newer (None: only the time of reading does); ``immutable`` the columns that never change under one key;
+    ``position`` the SQL expression of the instant the provider filters by. ``snapshot`` feeds replace what they
+    covered; others only ever add and update. An answer of ``row_cap`` rows or more may have been cut off: its window
+    is read again in halves.
     """
 
     provider: str
@@ -83,6 +84,7 @@ class FeedSpec:
     versions: Table | None = None
     key: tuple[str, ...]
     order: str | None = None
+    immutable: tuple[str, ...] = ()
     position: str
     snapshot: bool = False
     windows: Callable[[Slice, FeedOptions], Iterator[Window]]
@@ -109,6 +111,11 @@ class FeedSpec:
     def id(self) -> str:
         """``<provider>__<feed>``, the stem of DAG ids."""
         return f"{self.provider}__{self.name}"
+
+    @property
+    def joined_width(self) -> timedelta:
+        """How much adjoining slices may be joined to one reading: a window where it is wide, else a day's part."""
+        return self.max_window if self.max_window > self.slice_width else min(24 * self.max_window, DAY)
 
     @property
     def data_columns(self) -> tuple[str, ...]:

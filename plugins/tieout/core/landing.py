@@ -13,7 +13,8 @@ import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,8 @@ from tieout.core.slices import Slice, Window
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
-
+#: No slice and no joined range of slices is longer; folders stand under the day their range begins on.
+LONGEST_RANGE = timedelta(days=1)
 
 #: Errors that a second look cannot mend; other OSErrors (a network file system, an object store) pass.
 GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
@@ -34,6 +36,8 @@ class PathLike(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def parent(self) -> Any: ...
     def __truediv__(self, other: str) -> PathLike: ...
     def read_bytes(self) -> bytes: ...
     def write_bytes(self, data: bytes) -> Any: ...
@@ -79,8 +83,19 @@ class WindowEntry(msgspec.Struct, frozen=True, kw_only=True):
         return self.pages[-1].total if self.pages else None
 
 
+class SliceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the slices that a joined reading covers."""
+
+    start: datetime
+    end: datetime
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes stored answers a reading. Holds no secret: requests are described by their windows only."""
+    """What makes stored answers a reading. Holds no secret: requests are described by their windows only.
+
+    ``slice_start``, ``slice_end``: all that was read. ``slices``: its pieces, when a reading joins several slices;
+    each of them gets a certificate of its own.
+    """
 
     reading_id: str
     provider: str
@@ -97,11 +112,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None
     tieout_version: str
     manifest_version: int = MANIFEST_VERSION
+    slices: list[SliceEntry] = []
 
     @property
     def slice(self) -> Slice:
-        """The slice that was read."""
+        """All that was read."""
         return Slice(self.slice_start, self.slice_end)
+
+    @property
+    def certified_slices(self) -> list[Slice]:
+        """The slices that get a certificate, in order: one, unless the reading joins several."""
+        return [Slice(entry.start, entry.end) for entry in self.slices] or [self.slice]
 
     def pages(self) -> Iterator[tuple[WindowEntry, PageEntry]]:
         """Yield every stored answer with its window, in reading order."""
@@ -119,10 +140,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """How many rows the answers hold, duplicates included."""
         return sum(page.rows for _, page in self.pages())
 
-    def reported(self, which: str) -> int | None:
-        """Return the sum over windows of ``total_first`` or ``total_last``; None unless every window has one."""
-        totals = [getattr(window, which) for window in self.windows]
-        return None if not totals or None in totals else sum(totals)
+    def windows_meeting(self, slice_: Slice) -> list[int]:
+        """Return the numbers (from 0) of the windows that meet one of the reading's slices."""
+        return [n for n, entry in enumerate(self.windows) if entry.start < slice_.end and slice_.start < entry.end]
+
+    def rows_meeting(self, slice_: Slice) -> int:
+        """Return how many rows the windows hold that meet one of the reading's slices."""
+        return sum(page.rows for number in self.windows_meeting(slice_) for page in self.windows[number].pages)
+
+    def reported(self, which: str, slice_: Slice) -> int | None:
+        """Return the sum of ``total_first`` or ``total_last`` over the windows of one of the reading's slices.
+
+        None unless every window has one and lies inside the slice.
+        """
+        entries = [self.windows[number] for number in self.windows_meeting(slice_)]
+        totals = [getattr(entry, which) for entry in entries]
+        inside = all(slice_.start <= entry.start and entry.end <= slice_.end for entry in entries)
+        return sum(totals) if totals and inside and None not in totals else None
 
     @property
     def sha256(self) -> str:
@@ -235,23 +269,86 @@ def read_page(folder: PathLike, entry: PageEntry) -> bytes:
     return body
 
 
+@dataclass(frozen=True, kw_only=True)
+class LandedReading:
+    """A complete reading in landing: ``range`` is all that it covers."""
+
+    reading_id: str
+    range: Slice
+    manifest: PathLike
+
+
+def landed_readings(base: PathLike, *, provider: str, feed: str, agent: str, range_: Slice) -> list[LandedReading]:
+    """Return the complete readings that meet *range_*, whatever their width, oldest first.
+
+    Needs nothing but landing: what was read can be loaded again into an empty warehouse. A reading without a manifest
+    (its writer was killed) is none. Raises Unreachable when landing cannot be read.
+    """
+    found: list[LandedReading] = []
+    day = (range_.start - LONGEST_RANGE).replace(hour=0, minute=0, second=0, microsecond=0)
+    while day < range_.end:
+        for folder in _folders(base / provider / feed / agent / f"{day:%Y-%m-%d}"):
+            covered = _range_of(str(folder.name))
+            if covered is not None and covered.start < range_.end and range_.start < covered.end:
+                found.extend(
+                    LandedReading(reading_id=str(reading.name), range=covered, manifest=reading / MANIFEST)
+                    for reading in _folders(folder)
+                    if (reading / MANIFEST).exists()
+                )
+        day += timedelta(days=1)
+    return sorted(found, key=lambda reading: reading.reading_id)
+
+
 def newest_manifest(base: PathLike, *, provider: str, feed: str, agent: str, slice_: Slice) -> PathLike | None:
-    """Return the path of the newest complete reading of a slice, or None when landing holds none.
+    """Return the path of the newest complete reading that covers a slice, or None when landing holds none.
 
     One whose totals held is preferred to a newer one whose did not. Raises Unreachable when landing cannot be read.
     """
-    folder = slice_folder(base, provider=provider, feed=feed, agent=agent, slice_=slice_)
-    if not folder.exists():
-        return None
     fallback: PathLike | None = None
-    for reading in sorted(folder.iterdir(), key=lambda path: str(path.name), reverse=True):
-        path: PathLike = reading / MANIFEST
+    readings = landed_readings(base, provider=provider, feed=feed, agent=agent, range_=slice_)
+    for reading in reversed(readings):
+        if reading.range.start > slice_.start or reading.range.end < slice_.end:
+            continue
         try:
-            manifest = read_manifest(path)
+            manifest = read_manifest(reading.manifest)
         except FatalError:
-            # A killed worker leaves no manifest, or a torn one: that is no reading.
+            # A killed worker may leave a torn manifest: that is no reading.
             continue
         if manifest.problem is None:
-            return path
-        fallback = fallback or path
+            return reading.manifest
+        fallback = fallback or reading.manifest
     return fallback
+
+
+def beside(manifest: PathLike, uri: str) -> PathLike:
+    """Return the path of another manifest of the same landing base, whose *uri* the ledger keeps.
+
+    Only the part below the base counts: the base may have moved since, or be mounted elsewhere.
+    """
+    path: PathLike = manifest
+    parts = uri.rsplit("/", _DEPTH)[1:]
+    for _ in parts:
+        path = path.parent
+    for part in parts:
+        path = path / part
+    return path
+
+
+#: How many steps a manifest lies below the base: provider, feed, agent, day, range, reading, file.
+_DEPTH = 7
+
+
+def _folders(folder: PathLike) -> list[Any]:
+    try:
+        return sorted(folder.iterdir(), key=lambda path: str(path.name)) if folder.exists() else []
+    except OSError as error:
+        raise Unreachable(f"cannot read landing folder {folder}: {error}.") from error
+
+
+def _range_of(name: str) -> Slice | None:
+    """Return the range a slice folder is named after; None for anything else."""
+    try:
+        start, end = name.split("_")
+        return Slice(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    except ValueError:
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,9 +17,14 @@ from tieout.core.slices import Slice
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """What a loaded reading proves. ``state`` is certified or suspect; counts are of natural keys, ``rows`` of rows."""
+    """What a loaded reading proves of one slice: ``state`` is certified or suspect; counts are of natural keys.
+
+    ``rows`` counts rows, duplicates included.
+    """
 
     reading_id: str
+    slice_start: datetime
+    slice_end: datetime
     state: str
     reason: str | None
     rows: int
@@ -30,44 +35,100 @@ class Certificate:
     retired: int
     rejected: int
 
-    def write(self, connection: psycopg.Connection) -> None:
-        """Write the certificate; what several loads of one reading wrote adds up. Once certified, it stays as it is."""
+    @classmethod
+    def total(cls, certificates: Sequence[Certificate]) -> Certificate:
+        """Return the sum of a joined reading's certificates (of a reading of one slice: its own)."""
+        first = certificates[0]
+        if len(certificates) == 1:
+            return first
+        sums = {
+            name: sum(getattr(certificate, name) for certificate in certificates)
+            for name in ("rows", "distinct_keys", "inserted", "updated", "unchanged", "retired", "rejected")
+        }
+        worst = next((c for c in certificates if c.state != "certified"), first)
+        return replace(first, slice_end=certificates[-1].slice_end, state=worst.state, reason=worst.reason, **sums)
+
+    def write(self, connection: psycopg.Connection, *, kind: str) -> None:
+        """Write the certificate; what several loads of one reading wrote adds up. Once certified, it stays as it is.
+
+        A reading that was suspect and is certified when it is loaded again takes the *kind* of that load.
+        """
         connection.execute(
-            """UPDATE ops.readings SET state = %(state)s, reason = %(reason)s, distinct_keys = %(distinct_keys)s,
+            """UPDATE ops.readings SET state = %(state)s, reason = %(reason)s,
+                   kind = CASE WHEN loaded_at IS NULL THEN kind ELSE %(kind)s END, rows = %(rows)s,
+                   distinct_keys = %(distinct_keys)s,
                    inserted = coalesce(inserted, 0) + %(inserted)s, updated = coalesce(updated, 0) + %(updated)s,
                    unchanged = %(unchanged)s, retired = coalesce(retired, 0) + %(retired)s,
                    rejected = %(rejected)s, loaded_at = clock_timestamp()
-               WHERE reading_id = %(reading_id)s AND state <> 'certified'""",
-            self.__dict__,
+               WHERE reading_id = %(reading_id)s AND slice_start = %(slice_start)s AND state <> 'certified'""",
+            {**self.__dict__, "kind": kind},
         )
 
 
 def record_landed(connection: psycopg.Connection, manifest: Manifest, landing_uri: str) -> None:
-    """Write the reading as landed; a reading the ledger knows already is left as it is."""
-    connection.execute(
-        """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state,
-               pages, rows, reported_total_first, reported_total_last, landing_uri, sha256, g_types, pulled_at, reason)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           ON CONFLICT (reading_id) DO NOTHING""",
-        (
-            manifest.reading_id,
-            manifest.provider,
-            manifest.feed,
-            manifest.agent,
-            manifest.slice_start,
-            manifest.slice_end,
-            manifest.kind,
-            manifest.page_count,
-            manifest.rows,
-            manifest.reported("total_first"),
-            manifest.reported("total_last"),
-            landing_uri,
-            manifest.sha256,
-            list(manifest.options.get("g_types") or ()),
-            manifest.pulled_at,
-            manifest.problem,
-        ),
-    )
+    """Write the reading as landed, a row for each of its slices; what the ledger knows already is left as it is."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state,
+                   pages, rows, reported_total_first, reported_total_last, landing_uri, sha256, g_types, pulled_at,
+                   finished_at, reason)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, 'landed', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (reading_id, slice_start) DO NOTHING""",
+            [
+                (
+                    manifest.reading_id,
+                    manifest.provider,
+                    manifest.feed,
+                    manifest.agent,
+                    slice_.start,
+                    slice_.end,
+                    manifest.kind,
+                    sum(len(manifest.windows[number].pages) for number in manifest.windows_meeting(slice_)),
+                    manifest.rows_meeting(slice_),
+                    manifest.reported("total_first", slice_),
+                    manifest.reported("total_last", slice_),
+                    landing_uri,
+                    manifest.sha256,
+                    list(manifest.options.get("g_types") or ()),
+                    manifest.pulled_at,
+                    manifest.finished_at,
+                    manifest.problem,
+                )
+                for slice_ in manifest.certified_slices
+            ],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedReading:
+    """A reading that was loaded, certified in all its slices or not, and where it lies."""
+
+    reading_id: str
+    landing_uri: str
+    certified: bool
+
+
+def later_readings(connection: psycopg.Connection, manifest: Manifest) -> list[LoadedReading]:
+    """Return the loaded readings that meet a reading's slices and ended after it began, oldest first."""
+    with connection.cursor(row_factory=class_row(LoadedReading)) as cursor:
+        return cursor.execute(
+            """SELECT r.reading_id, min(r.landing_uri) AS landing_uri, bool_and(r.state = 'certified') AS certified
+               FROM ops.readings AS r
+               WHERE r.provider = %(provider)s AND r.feed = %(feed)s AND r.agent = %(agent)s
+                 AND r.reading_id <> %(reading_id)s AND r.loaded_at IS NOT NULL
+                 AND r.finished_at > %(pulled_at)s
+                 AND r.slice_start < %(slice_end)s AND r.slice_end > %(slice_start)s
+               GROUP BY r.reading_id ORDER BY r.reading_id""",
+            {
+                "provider": manifest.provider,
+                "feed": manifest.feed,
+                "agent": manifest.agent,
+                "reading_id": manifest.reading_id,
+                "pulled_at": manifest.pulled_at,
+                "slice_start": manifest.slice_start,
+                "slice_end": manifest.slice_end,
+            },
+        ).fetchall()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""Load one reading: manifest → typed rows → COPY → one merge, in one transaction with its certificate.
+"""Load one reading: manifest → typed rows → COPY → one merge, in one transaction with its certificates.
 
-Never calls the provider; a slice can be loaded again long after the provider has forgotten it.
+Never calls the provider; a slice can be loaded again long after the provider has forgotten it. Readings may be loaded
+in any order: one that is older than readings already loaded is merged together with these, read again from landing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL
@@ -20,44 +22,61 @@ from tieout.core import landing
 from tieout.core.contract import RowRejected
 from tieout.core.errors import FatalError, IdentityChanged, SuspectReading
 from tieout.core.feed import FeedOptions, FeedSpec
+from tieout.core.history import HistorySql
+from tieout.core.incoming import IncomingSql
 from tieout.core.landing import Manifest, PathLike
-from tieout.core.ledger import Certificate, record_landed
+from tieout.core.ledger import Certificate, LoadedReading, later_readings, record_landed
 from tieout.core.merge import MergeSql
+from tieout.core.proof import Counts, Proof
+from tieout.core.rejects import DUPLICATE_KEY, KEY_COLLISION, RejectLog
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
-MAX_RAW_TEXT = 100_000
+#: Sorting and hashing a slice's keys in memory; one load runs at a time for an agent's feed.
+WORK_MEM = "64MB"
+
+DUPLICATE = RowRejected(DUPLICATE_KEY, "the key stands more than once in one window, with different contents")
+COLLISION = RowRejected(KEY_COLLISION, "a field that never changes differs from what is stored under the same key")
+
+
+def load_reading(
+    url: str | URL, feed: FeedSpec, manifest_path: PathLike, folder: PathLike, *, kind: str | None = None
+) -> Certificate:
+    """Load the reading whose manifest stands at *manifest_path* (answers beside it, in *folder*).
+
+    Returns its certificate (the sum, when it joins several slices). *kind* replaces the manifest's, when it was taken
+    from landing again. Raises SuspectReading after committing a reading that cannot be certified, FatalError for
+    damaged landing files, IdentityChanged, Unreachable when the warehouse is lost. Loading the same reading twice
+    changes nothing the second time.
+    """
+    manifest = landing.read_manifest(manifest_path)
+    if kind is not None:
+        manifest = msgspec.structs.replace(manifest, kind=kind)
+    with connect(url) as connection:
+        certificates = ReadingLoader(connection, feed, manifest, manifest_path, folder).run()
+    suspect = [certificate for certificate in certificates if certificate.state == "suspect"]
+    if suspect:
+        slices = "" if len(certificates) == 1 else f" in {len(suspect)} of {len(certificates)} slices"
+        raise SuspectReading(
+            f"the reading {manifest.reading_id} is suspect{slices}: {suspect[0].reason}.",
+            advice="tieout__repair reads it again; see ops.rejects for rows that broke their contract.",
+        )
+    return Certificate.total(certificates)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reject:
-    """A row that broke its contract."""
+class _Source:
+    """One reading whose rows are copied: the one being loaded (number 0), or a later one beside it."""
 
-    page: str
-    row_number: int
-    natural_key: str | None
-    reason: str
-    detail: str
-    raw: str
+    number: int
+    manifest: Manifest
+    folder: PathLike
+    certified: bool = False
 
-
-def load_reading(url: str | URL, feed: FeedSpec, manifest_path: PathLike, folder: PathLike) -> Certificate:
-    """Load the reading whose manifest stands at *manifest_path* (answers beside it, in *folder*).
-
-    Returns its certificate. Raises SuspectReading after committing a reading that cannot be certified,
-    FatalError for damaged landing files, IdentityChanged, Unreachable when the warehouse is lost.
-    Loading the same reading twice changes nothing the second time.
-    """
-    manifest = landing.read_manifest(manifest_path)
-    with connect(url) as connection:
-        certificate = ReadingLoader(connection, feed, manifest, manifest_path, folder).run()
-    if certificate.state == "suspect":
-        raise SuspectReading(
-            f"the reading {manifest.reading_id} is suspect: {certificate.reason}.",
-            advice="Reload it with a repair, or see ops.rejects for rows that broke their contract.",
-        )
-    return certificate
+    @property
+    def options(self) -> FeedOptions:
+        return FeedOptions.from_json(self.manifest.options)
 
 
 class ReadingLoader:
@@ -75,53 +94,50 @@ class ReadingLoader:
         self.feed = feed
         self.manifest = manifest
         self.manifest_path = manifest_path
-        self.folder = folder
-        self.options = FeedOptions.from_json(manifest.options)
+        self.reading = _Source(number=0, manifest=manifest, folder=folder)
+        self.incoming_sql = IncomingSql(feed)
         self.merge_sql = MergeSql(feed)
-        self.rejects: list[Reject] = []
 
-    def run(self) -> Certificate:
-        """Load and certify; the caller commits."""
+    def run(self) -> list[Certificate]:
+        """Load and certify; the caller commits. Returns one certificate per slice."""
         manifest = self.manifest
         self._lock()
         self._check_identity()
         record_landed(self.connection, manifest, str(self.manifest_path))
+        self.rejects = RejectLog(self.connection, self.feed, manifest)
+        later, complete = self._later_sources()
+        sources = [self.reading, *later]
+        slices = manifest.certified_slices
         load_id = self._new_load()
-        parameters = {
+        self.parameters: dict[str, Any] = {
             "agent": manifest.agent,
-            "reading_id": manifest.reading_id,
             "load_id": load_id,
-            "newer": self._newer_readings(),
+            "readings": [source.manifest.reading_id for source in sources],
+            "complete": complete,
+            "starts": [piece.start for piece in slices],
+            "ends": [piece.end for piece in slices],
         }
-        self.connection.execute(self.merge_sql.create_incoming())
-        self._copy()
-        keys = self._one(self.merge_sql.count_keys(), parameters)[0]
-        collisions = self._one(self.merge_sql.count_collisions(), parameters)[0]
-        inserted, updated, retired = self._merge(parameters, keys)
-        self._write_rejects()
+        self.connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEM)))
+        self.connection.execute(self.incoming_sql.create_incoming())
+        for source in sources:
+            self._copy(source)
+        counts = self._count()
+        general = bool(later) or counts.rows > counts.keys
+        changes, retired = self._merge(sources, counts, general)
+        self.rejects.close()
+        certificates = Proof(manifest=manifest, counts=counts, rejects=self.rejects).certificates(changes, retired)
+        inserted, updated = (sum(column) for column in zip(*changes.values(), strict=True)) if changes else (0, 0)
         self.connection.execute(
             "UPDATE ops.loads SET inserted = %s, updated = %s, retired = %s WHERE load_id = %s",
             (inserted, updated, retired, load_id),
         )
-        state, reason = self._judge(keys, collisions)
-        certificate = Certificate(
-            reading_id=manifest.reading_id,
-            state=state,
-            reason=reason,
-            rows=manifest.rows,
-            distinct_keys=keys,
-            inserted=inserted,
-            updated=updated,
-            unchanged=keys - inserted - updated,
-            retired=retired,
-            rejected=len(self.rejects),
-        )
-        certificate.write(self.connection)
-        log.info("loaded %s: %s", manifest.reading_id, certificate)
-        return certificate
+        for certificate in certificates:
+            certificate.write(self.connection, kind=manifest.kind)
+            log.info("loaded %s", certificate)
+        return certificates
 
     def _lock(self) -> None:
-        """One load of an agent's feed at a time: what another reading covered must be visible to this one."""
+        """One load of an agent's feed at a time: what another reading wrote must be visible to this one."""
         name = f"tieout:{self.feed.id}:{self.manifest.agent}"
         self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
 
@@ -161,159 +177,168 @@ class ReadingLoader:
         assert row is not None
         return int(row[0])
 
-    def _newer_readings(self) -> str:
-        """Return, as a multirange, what certified readings begun after this one's last answer have covered.
+    # -- copy -----------------------------------------------------------------------------------------------
 
-        Only such a reading saw everything later than this one did; of the others, rows compare by their own instants.
-        A reading of fewer game types does not cover the rest.
-        """
-        manifest = self.manifest
-        last_answer = max((page.requested_at for _, page in manifest.pages()), default=manifest.pulled_at)
-        row = self.connection.execute(
-            """SELECT coalesce(range_agg(tstzrange(slice_start, slice_end)), '{}')::text FROM ops.readings
-               WHERE provider = %s AND feed = %s AND agent = %s AND state = 'certified'
-                 AND pulled_at > %s AND slice_start < %s AND slice_end > %s AND g_types @> %s""",
-            (
-                manifest.provider,
-                manifest.feed,
-                manifest.agent,
-                last_answer,
-                manifest.slice_end,
-                manifest.slice_start,
-                list(self.options.g_types),
-            ),
-        ).fetchone()
-        assert row is not None
-        return str(row[0])
+    def _later_sources(self) -> tuple[list[_Source], bool]:
+        """Return the loaded readings that ended after this one began, and whether landing still holds all of them."""
+        found: list[_Source] = []
+        known = later_readings(self.connection, self.manifest)
+        for reading in known:
+            source = self._source_of(len(found) + 1, reading)
+            if source is not None:
+                found.append(source)
+        if found:
+            log.info("%s is older than %d loaded readings; merging with them", self.manifest.reading_id, len(found))
+        return found, len(found) == len(known)
 
-    def _copy(self) -> None:
-        with self.connection.cursor() as cursor, cursor.copy(self.merge_sql.copy_in()) as copy:
-            for values in self._rows():
-                copy.write_row(values)
+    def _source_of(self, number: int, reading: LoadedReading) -> _Source | None:
+        path = landing.beside(self.manifest_path, reading.landing_uri)
+        try:
+            manifest = landing.read_manifest(path)
+        except FatalError as error:
+            log.warning("the later reading %s cannot be merged again: %s", reading.reading_id, error)
+            return None
+        return _Source(number=number, manifest=manifest, folder=path.parent, certified=reading.certified)
 
-    def _rows(self) -> Iterator[list[Any]]:
-        """Decode page by page; rows that break their contract are set aside."""
+    def _copy(self, source: _Source) -> None:
+        """Copy a reading page by page: memory holds one answer, however many there are."""
+        for page_number, (window, page) in enumerate(_pages(source.manifest), start=1):
+            with self.connection.cursor() as cursor, cursor.copy(self.incoming_sql.copy_in()) as copy:
+                for values in self._rows(source, page_number, window, page):
+                    copy.write_row(values)
+            self.rejects.flush_when_many()
+
+    def _rows(
+        self, source: _Source, page_number: int, window: int, page_entry: landing.PageEntry
+    ) -> Iterator[list[Any]]:
+        """Decode one answer; rows that break their contract are set aside."""
         codec, feed = self.feed.codec, self.feed
-        for page_number, (window_entry, page_entry) in enumerate(self.manifest.pages(), start=1):
-            window_values = feed.window_values(window_entry.window, self.options)
-            page = feed.read_page(landing.read_page(self.folder, page_entry))
-            for row_number, raw in enumerate(page.rows, start=1):
-                try:
-                    row, extra = codec.decode(raw)
-                    values = codec.values(row)
-                    values.extend(feed.derive(row))
-                except RowRejected as rejected:
-                    self._reject(page_entry.file, row_number, raw, rejected)
-                    continue
-                values.extend(window_values)
-                values.extend((extra, page_number, row_number, page_entry.requested_at))
-                yield values
+        window_values = feed.window_values(source.manifest.windows[window].window, source.options)
+        page = feed.read_page(landing.read_page(source.folder, page_entry))
+        for row_number, raw in enumerate(page.rows, start=1):
+            try:
+                row, extra = codec.decode(raw)
+                values = codec.values(row)
+                values.extend(feed.derive(row))
+            except RowRejected as rejected:
+                if source is self.reading:
+                    self.rejects.add(
+                        window=window, page=page_entry.file, row_number=row_number, raw=raw, rejected=rejected
+                    )
+                continue
+            values.extend(window_values)
+            values.extend((extra, source.number, window, page_number, row_number, page_entry.requested_at))
+            yield values
 
-    def _reject(self, page: str, row_number: int, raw: Any, rejected: RowRejected) -> None:
-        # NUL cannot be stored in text, not even as part of the evidence.
-        text = bytes(raw).decode("utf-8", "replace").replace("\0", "\\u0000")[:MAX_RAW_TEXT]
-        self.rejects.append(
-            Reject(
-                page=page,
-                row_number=row_number,
-                natural_key=_natural_key(text, self.feed),
-                reason=rejected.reason,
-                detail=rejected.detail.replace("\0", "\\u0000"),
-                raw=text,
-            )
+    def _count(self) -> Counts:
+        by_window = {
+            window: (int(rows), keys)
+            for window, rows, keys in self.connection.execute(self.incoming_sql.count_windows()).fetchall()
+        }
+        if len(by_window) == 1:
+            ((_, keys),) = by_window.values()
+        else:
+            keys = self._one(self.incoming_sql.count_keys())[0]
+        by_slice: dict[int, tuple[int, int]] = {}
+        if len(self.manifest.certified_slices) > 1:
+            cursor = self.connection.execute(self.incoming_sql.count_slices(), self.parameters)
+            by_slice = {number - 1: (rows, distinct) for number, rows, distinct in cursor.fetchall()}
+        return Counts(by_window=by_window, by_slice=by_slice, keys=keys)
+
+    # -- merge ----------------------------------------------------------------------------------------------
+
+    def _merge(self, sources: list[_Source], counts: Counts, general: bool) -> tuple[dict[int, tuple[int, int]], int]:
+        """Write what changed; returns (slice → (inserted, updated), retired)."""
+        if self.feed.snapshot and not self.parameters["complete"]:
+            # What vanished since can no longer be told: rows would come back from the dead.
+            log.warning("%s is superseded by readings that landing no longer holds", self.manifest.reading_id)
+            return {}, 0
+        self._run(self.feed.before_merge)
+        if counts.rows > sum(keys for _, keys in counts.by_window.values()):
+            self._reject_rows(self.incoming_sql.reject_duplicates(), DUPLICATE)
+        if general:
+            # An older state must not fall to a newer one that belongs to something else.
+            self._reject_rows(self.incoming_sql.reject_collisions_inside(), COLLISION)
+            self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
+        statement = self.merge_sql.merge(general=general, slices=len(self.manifest.certified_slices))
+        changes = {
+            number - 1: (inserted, updated)
+            for number, inserted, updated in self.connection.execute(statement, self.parameters).fetchall()
+        }
+        if general or sum(map(sum, changes.values())) < counts.keys:
+            self._settle_unmerged(general)
+        retired = sum(self._retire(source) for source in sources)
+        self._run(self.feed.after_merge)
+        return changes, retired
+
+    def _run(self, statements: tuple[str, ...]) -> None:
+        for statement in statements:
+            self.connection.execute(statement, self.parameters)
+
+    def _settle_unmerged(self, general: bool) -> None:
+        """See to rows that changed nothing: collisions, older states for the history, earlier first sightings."""
+        collides, history, moves = (
+            (False, True, True) if general else self._one(self.merge_sql.look_at_unmerged(), self.parameters)
         )
-        log.warning("rejected row %d of %s: %s", row_number, page, rejected)
+        if collides:
+            self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
+        if moves:
+            self.connection.execute(self.merge_sql.mend_provenance(general=general), self.parameters)
+        mend_history = HistorySql(self.feed).mend_history(general=general)
+        if (history or moves) and mend_history is not None:
+            self.connection.execute(mend_history, self.parameters)
 
-    def _merge(self, parameters: dict[str, Any], keys: int) -> tuple[int, int, int]:
-        for statement in self.feed.before_merge:
-            self.connection.execute(statement, parameters)
-        inserted, updated = self._one(self.merge_sql.merge(), parameters)
-        late_history = self.merge_sql.late_history()
-        if late_history is not None and inserted + updated < keys:
-            self.connection.execute(late_history, parameters)
-        retired = self._retire(parameters)
-        for statement in self.feed.after_merge:
-            self.connection.execute(statement, parameters)
-        return inserted, updated, retired
+    def _reject_rows(self, statement: sql.Composed | None, rejected: RowRejected) -> None:
+        """Take rows out of the temporary table, and set aside those that belong to this reading."""
+        if statement is None:
+            return
+        found = self.connection.execute(statement, self.parameters).fetchall()
+        places = [row[-2:] for row in found if len(row) == 2 or row[0] == 0]
+        pages = list(_pages(self.manifest))
+        rows: list[Any] = []
+        read: int | None = None
+        for page_number, row_number in sorted(places):
+            window, entry = pages[page_number - 1]
+            if read != page_number:
+                rows = self.feed.read_page(landing.read_page(self.reading.folder, entry)).rows
+                read = page_number
+            raw = rows[row_number - 1]
+            self.rejects.add(window=window, page=entry.file, row_number=row_number, raw=raw, rejected=rejected)
+            self.rejects.flush_when_many()
 
-    def _retire(self, parameters: dict[str, Any]) -> int:
+    def _retire(self, source: _Source) -> int:
         statement = self.merge_sql.retire()
         # A row that could not be decoded has not vanished; nothing is retired on incomplete evidence.
-        if statement is None or self.rejects or self.manifest.problem:
+        whole = source.certified or (source is self.reading and not self.rejects.count and not self.manifest.problem)
+        if statement is None or not whole:
             return 0
         names = self.feed.window_columns
         scope = [
             {
                 name: _json_value(value)
-                for name, value in zip(names, self.feed.window_values(entry.window, self.options), strict=True)
+                for name, value in zip(names, self.feed.window_values(entry.window, source.options), strict=True)
             }
-            for entry in self.manifest.windows
+            for entry in source.manifest.windows
         ]
-        cursor = self.connection.execute(
-            statement, {**parameters, "scope": json.dumps(scope), "retired_at": self.manifest.pulled_at}
-        )
-        return cursor.rowcount
+        own = {
+            "scope": json.dumps(scope),
+            "retired_at": source.manifest.pulled_at,
+            "reading_id": source.manifest.reading_id,
+            "reading": source.number,
+        }
+        return self.connection.execute(statement, {**self.parameters, **own}).rowcount
 
-    def _write_rejects(self) -> None:
-        manifest = self.manifest
-        self.connection.execute("DELETE FROM ops.rejects WHERE reading_id = %s", (manifest.reading_id,))
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                """INSERT INTO ops.rejects (reading_id, provider, feed, agent, page, row_number, natural_key,
-                                            reason, detail, raw)
-                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-                [
-                    (
-                        manifest.reading_id,
-                        manifest.provider,
-                        manifest.feed,
-                        manifest.agent,
-                        reject.page,
-                        reject.row_number,
-                        reject.natural_key,
-                        reject.reason,
-                        reject.detail,
-                        reject.raw,
-                    )
-                    for reject in self.rejects
-                ],
-            )
-
-    def _judge(self, keys: int, collisions: int) -> tuple[str, str | None]:
-        """Return (state, reason): certified only when nothing contradicts that all of it came."""
-        manifest = self.manifest
-        if manifest.problem:
-            return "suspect", manifest.problem
-        if self.rejects:
-            return "suspect", f"{len(self.rejects)} row(s) broke the contract, see ops.rejects"
-        if collisions:
-            return "suspect", f"{collisions} key(s) came more than once in one answer, with different contents"
-        total = manifest.reported("total_last")
-        if total is None and any(window.total_last is not None for window in manifest.windows):
-            return "suspect", "the provider reported a control total for some windows of the slice only"
-        if total is not None and total != keys:
-            return "suspect", f"the provider reported {total} rows, {keys} distinct keys came"
-        if manifest.rows == 0:
-            return "certified", "no_activity"
-        return "certified", "no_control_total" if total is None else None
-
-    def _one(self, statement: sql.Composed, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    def _one(self, statement: sql.Composed, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
         row: tuple[Any, ...] | None = self.connection.execute(statement, parameters).fetchone()
         assert row is not None
         return row
 
 
-def _natural_key(raw: str, feed: FeedSpec) -> str | None:
-    """Return the reject's natural key where its raw text still shows one."""
-    try:
-        fields = json.loads(raw)
-    except ValueError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    wire = dict(zip(feed.codec.columns, feed.codec.wire_names, strict=True))
-    parts = [fields.get(wire[name]) for name in feed.key if name in wire]
-    return "|".join(map(str, parts)).replace("\0", "") if parts and None not in parts else None
+def _pages(manifest: Manifest) -> Iterator[tuple[int, landing.PageEntry]]:
+    """Yield the stored answers in reading order, each with the number of its window."""
+    for number, window in enumerate(manifest.windows):
+        for page in window.pages:
+            yield number, page
 
 
 def _json_value(value: Any) -> Any:

@@ -1,246 +1,184 @@
-"""The SQL of a load: a temporary table that takes COPY, and one merge that writes only what really changed.
+"""The SQL of a load: one merge that writes only what really changed.
 
-Row order is (the feed's ``order`` column where it has one, then the request instant of the answer, then page and
-row). A state that is older than what is stored is added to the history but never updates; of a slice that a newer
-reading has covered since, only absent keys are added.
+What a feed's tables hold is a function of what was observed, not of the order in which it was loaded. An observation
+is a row of an answer; observations of one key are ordered by (the feed's ``order`` column where it has one, the
+request instant of the answer, page, row). The last one is the row; the instants at which its content began and at
+which the key was first seen are its provenance; the runs of equal content, by request instant, are its history.
+
+Usually a reading is newer than all that is stored and shows every key once: the *simple* source. Otherwise the
+readings that were made later are read again beside it, and the *general* source works out runs by windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
 from psycopg import sql
-from sqlalchemy import Column, DateTime
-from sqlalchemy.dialects import postgresql
 
-from tieout.core.feed import FeedSpec
-
-#: Columns the temporary table adds to a row: where it came from.
-ROW_ORIGIN = ("extra", "_page", "_row", "_requested_at")
-_ORIGIN_TYPES = {"extra": "jsonb", "_page": "integer", "_row": "bigint", "_requested_at": "timestamptz"}
-INCOMING = sql.Identifier("incoming")
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+from tieout.core.feed_sql import INCOMING, READING_ID, SLICES, FeedSql, listed, names
+from tieout.core.history import HistorySql
 
 
-@dataclass(frozen=True)
-class MergeSql:
-    """Statements for one feed. Parameters: agent, reading_id, load_id, newer (tstzmultirange)."""
+class MergeSql(FeedSql):
+    """Statements that bring a feed's table to what was observed."""
 
-    feed: FeedSpec
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        return self.feed.data_columns
-
-    @cached_property
-    def copied(self) -> tuple[str, ...]:
-        """The temporary table's columns in COPY order."""
-        return (*self.columns, *ROW_ORIGIN)
-
-    @property
-    def target(self) -> sql.Composable:
-        return _table(self.feed.table)
-
-    @cached_property
-    def content(self) -> tuple[str, ...]:
-        """What makes a row different: everything but the key and provenance."""
-        return tuple(name for name in (*self.columns, "extra") if name not in self.feed.key)
-
-    def create_incoming(self) -> sql.Composed:
-        """Create the temporary table; epoch milliseconds stay integers until the merge."""
-        fields = [
-            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(self._incoming_type(name))) for name in self.copied
-        ]
-        return sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(INCOMING, _list(fields))
-
-    def copy_in(self) -> sql.Composed:
-        """COPY rows into the temporary table."""
-        return sql.SQL("COPY {} ({}) FROM STDIN").format(INCOMING, _names(self.copied))
-
-    def merge(self) -> sql.Composed:
-        """Write what changed; returns (inserted, updated)."""
+    def merge(self, *, general: bool, slices: int) -> sql.Composed:
+        """Write what changed; returns (slice number from 1, inserted, updated)."""
         assignments: list[sql.Composable] = [
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
             for name in (*self.content, "reading_id", "load_id", "last_changed_at")
         ]
         if self.feed.snapshot:
             assignments.append(sql.SQL("retired_at = NULL"))
-        version_cte = self._versions_of_merged()
         return sql.SQL(
             """
-WITH best AS ({best}), merged AS (
+WITH source AS ({source}), merged AS (
     INSERT INTO {target} AS t (agent, {columns}, extra, reading_id, load_id, first_seen_at, last_changed_at)
-    SELECT %(agent)s, {columns}, extra, %(reading_id)s, %(load_id)s, _requested_at, _requested_at FROM best
-    {only_fresh}
+    SELECT %(agent)s, {columns}, extra, {reading}, %(load_id)s, _first, _began FROM source
     ON CONFLICT (agent, {key}) DO UPDATE SET {assignments}
-    WHERE ({changed}) AND {newer}
+    WHERE ({changed}) AND {newer} AND {same}
     RETURNING t.*, (xmax = 0) AS _inserted
-){versions}
-SELECT count(*) FILTER (WHERE _inserted), count(*) FILTER (WHERE NOT _inserted) FROM merged"""
+){history}
+SELECT {number}, count(*) FILTER (WHERE _inserted), count(*) FILTER (WHERE NOT _inserted)
+FROM merged AS m {slices} GROUP BY 1"""
         ).format(
-            best=self._best(),
+            source=self._source(general=general),
             target=self.target,
-            columns=_names(self.columns),
-            key=_names(self.feed.key),
-            assignments=_list(assignments),
-            only_fresh=sql.SQL("WHERE NOT {}").format(self._covered(sql.SQL("")))
-            if self.feed.snapshot
-            else sql.SQL(""),
-            changed=self._changed(),
+            columns=names(self.columns),
+            reading=READING_ID,
+            key=names(self.feed.key),
+            assignments=listed(assignments),
+            changed=self._changed("excluded"),
             newer=self._newer(),
-            versions=version_cte,
+            same=self._same_immutable("excluded"),
+            # Where a key has several observations, their runs are worked out after the merge.
+            history=sql.SQL("") if general else HistorySql(self.feed).of_merged(),
+            number=sql.SQL("coalesce(s.n, 1)" if slices > 1 else "1"),
+            slices=sql.SQL("LEFT JOIN {} ON {}").format(SLICES, self.inside("m")) if slices > 1 else sql.SQL(""),
         )
 
-    def late_history(self) -> sql.Composed | None:
-        """Add states that were too old to update their row to the history; None for feeds without one."""
-        if self.feed.versions is None:
-            return None
-        shared = self._version_columns()
+    def look_at_unmerged(self) -> sql.Composed:
+        """Say of rows that changed nothing (simple source) whether any (collides, is history, moves provenance)."""
         return sql.SQL(
-            """
-WITH best AS ({best})
-INSERT INTO {versions} (agent, {shared}, pulled_at, reading_id, load_id)
-SELECT %(agent)s, {b_shared}, b._requested_at, %(reading_id)s, %(load_id)s
-FROM best b JOIN {target} t ON t.agent = %(agent)s AND {on_key}
-WHERE t.load_id <> %(load_id)s AND ({b_content}) IS DISTINCT FROM ({t_content})
-  AND NOT EXISTS (SELECT FROM {versions} v WHERE v.agent = %(agent)s AND {v_on_key}
-                  AND ({v_content}) IS NOT DISTINCT FROM ({b_content}))
-ON CONFLICT DO NOTHING"""
+            """WITH source AS ({source})
+               SELECT coalesce(bool_or(NOT {same}), false), coalesce(bool_or({changed}), false),
+                      coalesce(bool_or({moves}), false)
+               FROM source AS e JOIN {target} AS t ON t.agent = %(agent)s AND {on_key}"""
         ).format(
-            best=self._best(),
-            versions=_table(self.feed.versions),
+            source=self._source(general=False),
+            same=self._same_immutable("e"),
+            changed=self.differs("e"),
+            moves=self._moves_provenance(),
             target=self.target,
-            shared=_names(shared),
-            b_shared=_names(shared, "b"),
-            on_key=self._on_key("t", "b"),
-            v_on_key=self._on_key("v", "b"),
-            b_content=_names([name for name in shared if name not in self.feed.key], "b"),
-            t_content=_names([name for name in shared if name not in self.feed.key], "t"),
-            v_content=_names([name for name in shared if name not in self.feed.key], "v"),
+            on_key=self.on_key("t", "e"),
+        )
+
+    def mend_provenance(self, *, general: bool) -> sql.Composed:
+        """Correct first_seen_at, last_changed_at and reading_id of rows whose content an older reading confirms."""
+        return sql.SQL(
+            """WITH source AS ({source})
+               UPDATE {target} AS t SET first_seen_at = least(t.first_seen_at, e._first),
+                   last_changed_at = CASE WHEN {began} THEN e._began ELSE t.last_changed_at END,
+                   reading_id = CASE WHEN {began} THEN {reading} ELSE t.reading_id END
+               FROM source AS e WHERE t.agent = %(agent)s AND {on_key} AND {same} AND {moves}"""
+        ).format(
+            source=self._source(general=general),
+            target=self.target,
+            began=self._began_elsewhere(),
+            reading=READING_ID,
+            on_key=self.on_key("t", "e"),
+            same=self._same_immutable("e"),
+            moves=self._moves_provenance(),
         )
 
     def retire(self) -> sql.Composed | None:
-        """Retire rows of the windows read that this reading no longer shows; None unless a snapshot feed.
+        """Retire rows of the windows read that neither this reading shows nor a later one; None unless a snapshot feed.
 
-        Parameters besides the merge's: ``scope`` (JSON array of the windows' key columns), ``retired_at``.
+        Parameters besides the merge's: ``scope`` (JSON array of the windows' key columns), ``retired_at``,
+        ``reading_id`` and ``reading`` (its number in the temporary table).
         """
         if not self.feed.snapshot:
             return None
         scope = [name for name in self.feed.key if name in self.feed.window_columns]
-        types = [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(self._type_of(n))) for n in scope]
+        types = [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(self.type_of(n))) for n in scope]
         return sql.SQL(
             """
-WITH scope AS (SELECT * FROM jsonb_to_recordset(%(scope)s) AS s({types})), best AS ({best})
-UPDATE {target} t SET retired_at = %(retired_at)s, last_changed_at = %(retired_at)s,
+WITH scope AS (SELECT * FROM jsonb_to_recordset(%(scope)s) AS s({types}))
+UPDATE {target} AS t SET retired_at = %(retired_at)s, last_changed_at = %(retired_at)s,
        reading_id = %(reading_id)s, load_id = %(load_id)s
-FROM scope s
+FROM scope AS s
 WHERE t.agent = %(agent)s AND ({t_scope}) = ({s_scope}) AND t.retired_at IS NULL
-  AND t.last_changed_at <= %(retired_at)s AND NOT {covered}
-  AND NOT EXISTS (SELECT FROM best b WHERE {on_key})"""
+  AND t.last_changed_at <= %(retired_at)s
+  AND NOT EXISTS (
+      SELECT FROM {incoming} AS i
+      WHERE {on_key} AND (i._reading = %(reading)s OR i._requested_at >= %(retired_at)s)
+  )"""
         ).format(
-            types=_list(types),
-            best=self._best(),
+            types=listed(types),
             target=self.target,
-            t_scope=_names(scope, "t"),
-            s_scope=_names(scope, "s"),
-            covered=self._covered(sql.SQL("t.")),
-            on_key=self._on_key("t", "b"),
+            incoming=INCOMING,
+            t_scope=names(scope, "t"),
+            s_scope=names(scope, "s"),
+            on_key=self.on_key("t", "i"),
         )
 
-    def count_keys(self) -> sql.Composed:
-        """Count distinct natural keys received."""
-        return sql.SQL("SELECT count(*) FROM (SELECT DISTINCT {} FROM {}) k").format(_names(self.feed.key), INCOMING)
-
-    def count_collisions(self) -> sql.Composed:
-        """Count keys that stand in one answer with different contents: more than one row, and no way to tell which."""
+    def _source(self, *, general: bool) -> sql.Composed:
+        """One row a key: its newest state, since when (``_began``), what came before that, when it was first seen."""
+        if not general:
+            return sql.SQL(
+                """SELECT {}, extra, _reading, _requested_at AS _began, _requested_at AS _first,
+                          NULL::timestamptz AS _before FROM {}"""
+            ).format(self.stored(), INCOMING)
+        key, order = names(self.feed.key), names((*self.order_columns(), "_requested_at", "_page", "_row"))
+        newest_first = [sql.SQL("{} DESC").format(sql.Identifier(name)) for name in self.order_columns()]
+        newest_first += [sql.SQL("{} DESC").format(sql.Identifier(n)) for n in ("_requested_at", "_page", "_row")]
         return sql.SQL(
-            "SELECT count(*) FROM (SELECT FROM {} GROUP BY _page, {} HAVING count(DISTINCT ({})) > 1) AS c"
-        ).format(INCOMING, _names(self.feed.key), _names(self.content))
-
-    # -- pieces ---------------------------------------------------------------------------------------------
-
-    def _best(self) -> sql.Composed:
-        """The newest state of every key of this reading, instants made from epoch milliseconds."""
-        fields = [self._as_stored(name) for name in self.columns]
-        order = [sql.Identifier(name) for name in self.feed.key]
-        newest = [*([self.feed.order] if self.feed.order else []), "_requested_at", "_page", "_row"]
-        ordering = [*order, *(sql.SQL("{} DESC").format(sql.Identifier(name)) for name in newest)]
-        return sql.SQL("SELECT DISTINCT ON ({}) {}, extra, _requested_at FROM {} ORDER BY {}").format(
-            _list(order), _list(fields), INCOMING, _list(ordering)
+            """SELECT DISTINCT ON ({key}) {stored}, extra,
+                      first_value(_reading) OVER run AS _reading, first_value(_requested_at) OVER run AS _began,
+                      first_value(_previous) OVER run AS _before, min(_requested_at) OVER (PARTITION BY {key}) AS _first
+               FROM (
+                   SELECT *, count(*) FILTER (WHERE _differs) OVER (PARTITION BY {key} ORDER BY {order}) AS _run
+                   FROM (
+                       SELECT *, lag(_requested_at) OVER by_order AS _previous,
+                              lag(ROW({content})) OVER by_order IS DISTINCT FROM ROW({content}) AS _differs
+                       FROM {incoming} WINDOW by_order AS (PARTITION BY {key} ORDER BY {order})
+                   ) AS compared
+               ) AS numbered
+               WINDOW run AS (PARTITION BY {key}, _run ORDER BY {order})
+               ORDER BY {key}, {newest_first}"""
+        ).format(
+            key=key,
+            stored=self.stored(),
+            content=names(self.content),
+            incoming=INCOMING,
+            order=order,
+            newest_first=listed(newest_first),
         )
 
-    def _as_stored(self, name: str) -> sql.Composable:
-        if name in self.feed.codec.epoch_columns:
-            # Integer times interval is exact; to_timestamp() would go through a float.
-            return sql.SQL("'epoch'::timestamptz + {0} * interval '1 millisecond' AS {0}").format(sql.Identifier(name))
-        return sql.Identifier(name)
-
-    def _incoming_type(self, name: str) -> str:
-        if name in _ORIGIN_TYPES:
-            return _ORIGIN_TYPES[name]
-        if name in self.feed.codec.epoch_columns:
-            return "bigint"
-        return self._type_of(name)
-
-    def _type_of(self, name: str) -> str:
-        column: Column[Any] = self.feed.table.c[name]
-        if isinstance(column.type, DateTime):
-            return "timestamptz"
-        return str(column.type.compile(dialect=_DIALECT))
-
-    def _changed(self) -> sql.Composed:
-        changed = sql.SQL("({}) IS DISTINCT FROM ({})").format(
-            _names(self.content, "t"), _names(self.content, "excluded")
-        )
-        if self.feed.snapshot:
-            return sql.SQL("{} OR t.retired_at IS NOT NULL").format(changed)
-        return sql.SQL("{}").format(changed)
+    def _changed(self, other: str) -> sql.Composed:
+        differs = self.differs(other)
+        return sql.SQL("{} OR t.retired_at IS NOT NULL").format(differs) if self.feed.snapshot else differs
 
     def _newer(self) -> sql.Composed:
-        read_later = sql.SQL("excluded.last_changed_at >= t.last_changed_at AND NOT {}").format(
-            self._covered(sql.SQL("excluded."))
-        )
+        read_later = sql.SQL("excluded.last_changed_at >= t.last_changed_at")
         if self.feed.order is None:
             return sql.SQL("({})").format(read_later)
         return sql.SQL("(excluded.{0} > t.{0} OR (excluded.{0} = t.{0} AND {1}))").format(
             sql.Identifier(self.feed.order), read_later
         )
 
-    def _covered(self, prefix: sql.SQL) -> sql.Composed:
-        """Whether a newer reading has covered the row's position since."""
-        position = sql.SQL(self.feed.position.replace("{row}.", prefix.as_string(None)))
-        return sql.SQL("({} <@ %(newer)s::tstzmultirange)").format(position)
+    def _same_immutable(self, other: str) -> sql.Composable:
+        if not self.feed.immutable:
+            return sql.SQL("true")
+        return sql.SQL("({}) IS NOT DISTINCT FROM ({})").format(
+            names(self.feed.immutable, "t"), names(self.feed.immutable, other)
+        )
 
-    def _version_columns(self) -> list[str]:
-        assert self.feed.versions is not None
-        return [name for name in self.columns if name in self.feed.versions.c]
+    def _moves_provenance(self) -> sql.Composed:
+        return sql.SQL("(e._first < t.first_seen_at OR {})").format(self._began_elsewhere())
 
-    def _versions_of_merged(self) -> sql.Composable:
-        if self.feed.versions is None:
-            return sql.SQL("")
-        shared = self._version_columns()
+    def _began_elsewhere(self) -> sql.Composable:
+        """Whether the row's content began at another instant than stored; a snapshot's row may have been away since."""
+        if self.feed.snapshot:
+            return sql.SQL("false")
         return sql.SQL(
-            """, history AS (
-    INSERT INTO {versions} (agent, {shared}, pulled_at, reading_id, load_id)
-    SELECT agent, {shared}, last_changed_at, reading_id, load_id FROM merged
-    ON CONFLICT DO NOTHING
-)"""
-        ).format(versions=_table(self.feed.versions), shared=_names(shared))
-
-    def _on_key(self, left: str, right: str) -> sql.Composed:
-        return sql.SQL("({}) = ({})").format(_names(self.feed.key, left), _names(self.feed.key, right))
-
-
-def _table(table: Any) -> sql.Composable:
-    return sql.Identifier(table.schema, table.name)
-
-
-def _names(names: Iterable[str], prefix: str | None = None) -> sql.Composed:
-    return _list(sql.Identifier(prefix, name) if prefix else sql.Identifier(name) for name in names)
-
-
-def _list(items: Iterable[sql.Composable]) -> sql.Composed:
-    return sql.SQL(", ").join(items)
+            "(%(complete)s AND NOT ({}) AND (e._began < t.last_changed_at OR e._before > t.last_changed_at))"
+        ).format(self.differs("e"))

@@ -18,6 +18,12 @@ agents = Table(
     Column("g_types", ARRAY(Text), nullable=False, server_default=sql("'{}'"), comment="JDB: declared game types"),
     instant("start_at", nullable=False),
     instant("stop_at"),
+    instant(
+        "first_known_at",
+        nullable=False,
+        server_default=func.now(),
+        comment="when the feed was first declared: what the provider had forgotten by then was never ours",
+    ),
     Column("slice_width", Interval, nullable=False),
     Column("slice_anchor", Interval, nullable=False, comment="offset of slice boundaries from UTC midnight"),
     Column("lag", Interval, nullable=False),
@@ -34,7 +40,7 @@ readings = Table(
     ident("provider", nullable=False),
     ident("feed", nullable=False),
     ident("agent", nullable=False),
-    instant("slice_start", nullable=False),
+    instant("slice_start", primary_key=True),
     instant("slice_end", nullable=False),
     ident("kind", nullable=False),
     ident("state", nullable=False),
@@ -52,6 +58,7 @@ readings = Table(
     ident("sha256", nullable=False),
     Column("g_types", ARRAY(Text), nullable=False, server_default=sql("'{}'"), comment="JDB: the game types read"),
     instant("pulled_at", nullable=False),
+    instant("finished_at", nullable=False, comment="the database's clock after the last answer"),
     instant("loaded_at"),
     text("reason"),
     CheckConstraint("kind in ('first', 'revisit', 'repair', 'replay', 'backfill')", name="kind"),
@@ -60,6 +67,22 @@ readings = Table(
     Index("ix_readings_slice", "provider", "feed", "agent", "slice_start", "slice_end"),
     schema="ops",
     comment="One certificate per reading of a slice.",
+)
+
+lost = Table(
+    "lost",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("feed", primary_key=True),
+    ident("agent", primary_key=True),
+    instant("gap_start", primary_key=True),
+    instant("gap_end", nullable=False),
+    number("slices", nullable=False),
+    instant("recorded_at", nullable=False, server_default=func.now()),
+    instant("grown_at", nullable=False, server_default=func.now(), comment="when the gap last grew"),
+    CheckConstraint("gap_start < gap_end", name="gap"),
+    schema="ops",
+    comment="Time that no reading covers and the provider has forgotten; one row per gap.",
 )
 
 loads = Table(

@@ -1,0 +1,128 @@
+"""Rows that broke their contract: kept with reason and raw text in ``ops.rejects``; nothing is lost silently."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from tieout.core.contract import RowRejected
+from tieout.core.feed import FeedSpec
+from tieout.core.landing import Manifest
+
+log = logging.getLogger(__name__)
+
+MAX_RAW_TEXT = 100_000
+#: Beyond, rows are counted only: the answers themselves lie in landing.
+MAX_KEPT = 10_000
+_BATCH = 200
+_LOGGED = 20
+
+KEY_COLLISION = "key_collision"
+DUPLICATE_KEY = "duplicate_key"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reject:
+    page: str
+    row_number: int
+    natural_key: str | None
+    reason: str
+    detail: str
+    raw: str
+
+
+class RejectLog:
+    """The rejects of one reading; replaces those that an earlier load of it wrote. Memory stays bounded."""
+
+    def __init__(self, connection: psycopg.Connection, feed: FeedSpec, manifest: Manifest) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._manifest = manifest
+        self._waiting: list[_Reject] = []
+        self._by_window: Counter[int] = Counter()
+        connection.execute("DELETE FROM ops.rejects WHERE reading_id = %s", (manifest.reading_id,))
+
+    @property
+    def count(self) -> int:
+        """How many rows were rejected."""
+        return self._by_window.total()
+
+    def of_windows(self, windows: list[int]) -> int:
+        """Return how many rows of the given windows (numbers from 0) were rejected."""
+        return sum(self._by_window[window] for window in windows)
+
+    def add(self, *, window: int, page: str, row_number: int, raw: Any, rejected: RowRejected) -> None:
+        """Note one row; *row_number* counts from 1 in its answer."""
+        self._by_window[window] += 1
+        if self.count <= _LOGGED:
+            log.warning("rejected row %d of %s: %s", row_number, page, rejected)
+        if self.count > MAX_KEPT:
+            return
+        # NUL cannot be stored in text, not even as part of the evidence.
+        text = bytes(raw).decode("utf-8", "replace").replace("\0", "\\u0000")[:MAX_RAW_TEXT]
+        self._waiting.append(
+            _Reject(
+                page=page,
+                row_number=row_number,
+                natural_key=natural_key(text, self._feed),
+                reason=rejected.reason,
+                detail=rejected.detail.replace("\0", "\\u0000"),
+                raw=text,
+            )
+        )
+
+    def flush(self, *, at_least: int = 1) -> None:
+        """Write what waits, if it is *at_least* so many rows. Not while a COPY is under way."""
+        if len(self._waiting) < at_least:
+            return
+        manifest = self._manifest
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                """INSERT INTO ops.rejects (reading_id, provider, feed, agent, page, row_number, natural_key,
+                                            reason, detail, raw)
+                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+                [
+                    (
+                        manifest.reading_id,
+                        manifest.provider,
+                        manifest.feed,
+                        manifest.agent,
+                        reject.page,
+                        reject.row_number,
+                        reject.natural_key,
+                        reject.reason,
+                        reject.detail,
+                        reject.raw,
+                    )
+                    for reject in self._waiting
+                ],
+            )
+        self._waiting.clear()
+
+    def flush_when_many(self) -> None:
+        """Write what waits when it is a batch."""
+        self.flush(at_least=_BATCH)
+
+    def close(self) -> None:
+        """Write the rest and say how many rows there are beyond those kept."""
+        self.flush()
+        if self.count > MAX_KEPT:
+            log.warning("%d rows were rejected, the first %d are kept in ops.rejects", self.count, MAX_KEPT)
+
+
+def natural_key(raw: str, feed: FeedSpec) -> str | None:
+    """Return the natural key of a row's raw text where it still shows one, its parts joined by ``|``."""
+    try:
+        fields = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    wire = dict(zip(feed.codec.columns, feed.codec.wire_names, strict=True))
+    parts = [fields.get(wire[name]) for name in feed.key if name in wire]
+    return "|".join(map(str, parts)).replace("\0", "") if parts and None not in parts else None
