@@ -1,5 +1,6 @@
 # make demo   a complete run with simulated providers (ONCE=1: exits by itself)
 # make test   the whole test suite
+# make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
 # make lint   ruff, mypy, sqlfluff
 # make lock   resolve requirements-dev.txt into requirements.lock again
 
@@ -8,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 
-.PHONY: setup demo test lint lock clean
+.PHONY: setup demo chaos test lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -23,6 +24,9 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup
 	@PYTHONPATH=include $(BIN)/python -m demo $(if $(ONCE),--once)
+
+chaos: setup
+	@PYTHONPATH=include $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)

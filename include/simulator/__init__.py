@@ -3,18 +3,11 @@
 `with simulator.serve(config) as server:` runs it in a thread; `python -m simulator` runs it for itself.
 """
 
-from simulator.config import (
-    DEFAULT_AGENTS,
-    ConfigError,
-    FaultSpec,
-    HotRoadAgent,
-    JdbAgent,
-    LuckoAgent,
-    Quotas,
-    SimConfig,
-    VertexPlayAgent,
-)
+from simulator.agents import DEFAULT_AGENTS, HotRoadAgent, JdbAgent, LuckoAgent, VertexPlayAgent
+from simulator.checks import ConfigError
+from simulator.config import Quotas, SimConfig
 from simulator.connections import connections
+from simulator.fault_spec import FaultSpec
 from simulator.server import PortInUse, RunningServer, serve
 
 __all__ = [

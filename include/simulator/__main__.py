@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.config import ConfigError, SimConfig, config_from_mapping, read_settings
+from simulator.checks import ConfigError
+from simulator.config import SimConfig, config_from_mapping, read_settings
 from simulator.connections import base_url, connections
 from simulator.server import PortInUse, RunningServer
 

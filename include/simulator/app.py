@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,5 +38,5 @@ def build_app(simulator: Simulator) -> Starlette:
 
     return Starlette(
         routes=[*(route(endpoint) for endpoint in simulator.endpoints), *control_routes(simulator)],
-        middleware=[Middleware(_WithTransport), Middleware(GZipMiddleware, minimum_size=500)],
+        middleware=[Middleware(_WithTransport)],
     )

@@ -1,4 +1,4 @@
-"""What the simulator is told: agents, sizes, quotas, activity, clock.
+"""What the simulator is told: agents, quotas, activity, clock, faults.
 
 Every dataclass is frozen and checked when built, so a wrong value is named (by its key) before anything
 listens. Instants are Unix milliseconds, quota intervals are seconds.
@@ -11,162 +11,15 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
+from simulator.agents import AGENT_TYPES, DEFAULT_AGENTS, Agent
+from simulator.checks import ConfigError, check_types, require
+from simulator.fault_spec import FaultSpec
+
 _SLUG = re.compile(r"[^a-z0-9]+")
-_HEX64 = re.compile(r"[0-9a-f]{64}")
-PADDINGS = ("space", "nul", "pkcs7")
-SIGNATURES = ("pipe", "concat")
-
-
-class ConfigError(ValueError):
-    """A setting is wrong; the message names its key, and the file where there is one."""
-
-
-def require(condition: bool, key: str, problem: str) -> None:
-    """Raise ConfigError for `key` unless `condition` holds."""
-    if not condition:
-        raise ConfigError(f"{key}: {problem}")
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "int | None": (int, type(None)),
-    "float": (int, float),
-    "float | None": (int, float, type(None)),
-    "str": (str,),
-    "str | None": (str, type(None)),
-    "bool": (bool,),
-    "tuple[str, ...]": (tuple,),
-}
-
-
-def _check_types(built: Any) -> None:
-    """YAML gives whatever was written; refuse it here by key instead of deep in a generator."""
-    for item in fields(built):
-        allowed = _TYPES.get(str(item.type))
-        value = getattr(built, item.name)
-        if allowed is None:
-            continue
-        wrong_bool = isinstance(value, bool) and bool not in allowed
-        require(isinstance(value, allowed) and not wrong_bool, item.name, f"must be {item.type}, not {value!r}")
-        if allowed == (tuple,):
-            require(all(isinstance(one, str) for one in value), item.name, "must be a list of texts")
-
-
-def _check_agent(agent: Any, *, sizes: tuple[str, ...], texts: tuple[str, ...]) -> None:
-    _check_types(agent)
-    for name in texts:
-        require(bool(getattr(agent, name)), name, "must not be empty")
-    for name in sizes:
-        require(1 <= getattr(agent, name) <= 1_000_000, name, "must be between 1 and 1000000")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LuckoAgent:
-    """A Lucko merchant: its id and sign key, and the size of its world."""
-
-    provider: ClassVar[str] = "lucko"
-    agent_id: str
-    sign_key: str
-    users: int = 120
-    bets_per_hour: int = 60
-    ip_whitelist: tuple[str, ...] = ()
-    conn_id: str = ""
-
-    def __post_init__(self) -> None:
-        _check_agent(self, sizes=("users", "bets_per_hour"), texts=("agent_id", "sign_key"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class HotRoadAgent:
-    """A HotRoad agent: Basic credentials and bets per hour."""
-
-    provider: ClassVar[str] = "hotroad"
-    agent_id: str
-    username: str
-    password: str
-    bets_per_hour: int = 30
-    conn_id: str = ""
-
-    def __post_init__(self) -> None:
-        _check_agent(self, sizes=("bets_per_hour",), texts=("agent_id", "username", "password"))
-        require(len(self.agent_id) <= 50, "agent_id", "must have at most 50 characters")
-        require(":" not in self.username, "username", "must not contain ':' (HTTP Basic)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class JdbAgent:
-    """A JDB parent: AES key and IV (at most 16 UTF-8 bytes each), padding, game types with activity."""
-
-    provider: ClassVar[str] = "jdb"
-    agent_id: str
-    aes_key: str
-    iv: str
-    dc: str
-    padding: str = "space"
-    g_types: tuple[str, ...] = ("0", "7", "9", "18")
-    users: int = 25
-    card_games: bool = True
-    conn_id: str = ""
-
-    def __post_init__(self) -> None:
-        _check_agent(self, sizes=("users",), texts=("agent_id", "aes_key", "iv", "dc"))
-        require(self.padding in PADDINGS, "padding", f"must be one of {', '.join(PADDINGS)}")
-        for name in ("aes_key", "iv"):
-            require(len(getattr(self, name).encode()) <= 16, name, "must have at most 16 bytes")
-        require(
-            all(g.isascii() and g.isdigit() for g in self.g_types),
-            "g_types",
-            "must be numbers written as text",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class VertexPlayAgent:
-    """A VertexPlay agent: auth secret, 64-hex API key, and the size of its world."""
-
-    provider: ClassVar[str] = "vertexplay"
-    agent_id: str
-    secret: str
-    api_key: str
-    signature: str = "pipe"
-    users: int = 40
-    bets_per_hour: int = 60
-    bet_ids: bool = False
-    row_cap: int = 5000
-    conn_id: str = ""
-
-    def __post_init__(self) -> None:
-        _check_agent(self, sizes=("users", "bets_per_hour", "row_cap"), texts=("agent_id", "secret"))
-        require(bool(_HEX64.fullmatch(self.api_key)), "api_key", "must be 64 lowercase hex digits")
-        require(self.signature in SIGNATURES, "signature", f"must be one of {', '.join(SIGNATURES)}")
-
-
-Agent = LuckoAgent | HotRoadAgent | JdbAgent | VertexPlayAgent
-AGENT_TYPES: dict[str, type[Any]] = {
-    kind.provider: kind for kind in (LuckoAgent, HotRoadAgent, JdbAgent, VertexPlayAgent)
-}
-
-DEFAULT_AGENTS: tuple[Agent, ...] = (
-    LuckoAgent(agent_id="luckodemo", sign_key="demo-lucko-sign-key", conn_id="lucko_demo"),
-    HotRoadAgent(
-        agent_id="hotroaddemo",
-        username="demo-hotroad-key",
-        password="demo-hotroad-key",
-        conn_id="hotroad_demo",
-    ),
-    JdbAgent(agent_id="jdbdemo", aes_key="demo-jdb-aes-key", iv="demo-jdb-iv-0000", dc="demo", conn_id="jdb_demo"),
-    VertexPlayAgent(
-        agent_id="vertexplaydemo",
-        secret="demo-vertexplay-secret",
-        api_key="de" * 32,
-        conn_id="vertexplay_demo",
-    ),
-)
-"""One agent per provider; the credentials are demo values, not anybody's secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,33 +38,9 @@ class Quotas:
     vertexplay_betlogs: float = 3.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         for item in fields(self):
             require(getattr(self, item.name) >= 0, item.name, "must not be negative")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FaultSpec:
-    """One switched fault: a kind, how often (`next` N matching calls or a `probability`), and which calls
-    match.
-    """
-
-    name: str
-    next: int | None = None
-    probability: float | None = None
-    provider: str | None = None
-    endpoint: str | None = None
-    agent: str | None = None
-    seconds: float = 5.0
-
-    def __post_init__(self) -> None:
-        _check_types(self)
-        if self.next is None and self.probability is None:
-            object.__setattr__(self, "next", 1)
-        require(self.next is None or self.probability is None, "next", "give next or probability, not both")
-        require(self.next is None or self.next >= 1, "next", "must be at least 1")
-        require(self.probability is None or 0 < self.probability <= 1, "probability", "must be in (0, 1]")
-        require(0 <= self.seconds <= 120, "seconds", "must be between 0 and 120")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +67,7 @@ class SimConfig:
     faults: tuple[FaultSpec, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        check_types(self)
         require(0 <= self.port <= 65535, "port", "must be between 0 and 65535")
         require(0 <= self.quota_scale <= 1000, "quota_scale", "must be between 0 and 1000")
         require(self.quota_allowance_ms >= 0, "quota_allowance_ms", "must not be negative")

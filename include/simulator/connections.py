@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.config import Agent, HotRoadAgent, JdbAgent, LuckoAgent, SimConfig
+from simulator.agents import Agent, HotRoadAgent, JdbAgent, LuckoAgent
+from simulator.config import SimConfig
 
 
 def base_url(host: str, port: int) -> str:
@@ -18,7 +19,9 @@ def connection(agent: Agent, *, url: str) -> dict[str, Any]:
     if isinstance(agent, LuckoAgent):
         login, password = agent.agent_id, agent.sign_key
     elif isinstance(agent, HotRoadAgent):
-        login, password = agent.username, agent.password
+        # One key that is both is given as the password alone: a login is no secret, whoever sees connections sees it.
+        login = "" if agent.username == agent.password else agent.username
+        password = agent.password
         extra = {"agent_id": agent.agent_id}
     elif isinstance(agent, JdbAgent):
         login, password = agent.agent_id, agent.aes_key

@@ -6,22 +6,26 @@ import asyncio
 import socket
 import struct
 import time
+import zlib
 from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Scope
 
 from simulator.clock import WorldClock, wall_ms
 from simulator.config import SimConfig
-from simulator.faults import Context, Faults
+from simulator.faults import Faults
+from simulator.faults.base import Call
 from simulator.ledger import CallLedger, Key
 from simulator.wire import endpoints
 from simulator.wire.base import Admitted, Answer, Endpoint, Received, Refused
 from simulator.world import World
 
 MAX_BODY = 64 * 1024
+ZIP_FROM = 500
+"""Smaller answers are not worth compressing."""
 
 
 class Simulator:
@@ -46,20 +50,21 @@ class Simulator:
         key: Key = (endpoint.provider, endpoint.name, admitted.agent_id)
         if not self.ledger.arrive(key, at_ms=at_ms, wall=received.wall):
             return endpoint.throttled()
-        proceed = partial(_answered, endpoint, admitted, received)
-        fault = self.faults.draw(key)
-        if fault is None:
-            return proceed()
-        context = Context(
-            spec=fault.spec,
+        proceed = _Once(endpoint, admitted, received)
+        hit = self.faults.draw(key)
+        if hit is None:
+            return await proceed()
+        withdraw = partial(self.ledger.withdraw, key, at_ms=at_ms)
+        call = Call(
             endpoint=endpoint,
             admitted=admitted,
             received=received,
             world=self.world,
             proceed=proceed,
-            withdraw=partial(self.ledger.withdraw, key),
+            withdraw=withdraw,
+            reject=partial(withdraw, rejected=True),
         )
-        return await self.faults.run(fault, context)
+        return await self.faults.run(hit, call)
 
     async def handle(self, endpoint: Endpoint, request: Request) -> Response:
         """The endpoint behind HTTP."""
@@ -78,7 +83,20 @@ class Simulator:
         answer = await self.call(endpoint, received, at_ms=arrived)
         if answer.reset:
             await _cut(request.scope)
-        return Response(answer.body, status_code=answer.status, media_type=answer.media, headers=dict(answer.headers))
+        return await _response(answer, zipped="gzip" in received.headers.get("accept-encoding", ""))
+
+
+class _Once:
+    """The right answer to a call, made in a thread (a day may have to be made first) when first awaited."""
+
+    def __init__(self, endpoint: Endpoint, admitted: Admitted, received: Received) -> None:
+        self._make = partial(_answered, endpoint, admitted, received)
+        self._answer: Answer | None = None
+
+    async def __call__(self) -> Answer:
+        if self._answer is None:
+            self._answer = await asyncio.to_thread(self._make)
+        return self._answer
 
 
 def _answered(endpoint: Endpoint, admitted: Admitted, received: Received) -> Answer:
@@ -86,6 +104,20 @@ def _answered(endpoint: Endpoint, admitted: Admitted, received: Received) -> Ans
         return endpoint.answer(admitted, received)
     except Refused as refused:
         return refused.answer
+
+
+async def _response(answer: Answer, *, zipped: bool) -> Response:
+    headers = dict(answer.headers)
+    if answer.stream is not None:
+        return StreamingResponse(answer.stream(), status_code=answer.status, media_type=answer.media, headers=headers)
+    body = answer.body
+    if "content-encoding" not in headers:
+        headers["vary"] = "accept-encoding"
+        if zipped and len(body) >= ZIP_FROM:
+            # The quickest level: on a fast network, more would cost more time than it saves.
+            body = await asyncio.to_thread(zlib.compress, body, 1, zlib.MAX_WBITS | 16)
+            headers["content-encoding"] = "gzip"
+    return Response(body, status_code=answer.status, media_type=answer.media, headers=headers)
 
 
 async def _cut(scope: Scope) -> None:

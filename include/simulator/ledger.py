@@ -19,8 +19,8 @@ class Tally:
     """Counts of one (provider, endpoint, agent); instants are wall-clock Unix ms.
 
     `calls` = `accepted` + `throttled` + `rejected`; rejected are those refused before the quota (signature,
-    age, …). `violations` are calls that came sooner than the interval after the last accepted one;
-    `throttled` adds to these the calls a fault answered as throttled.
+    age, …), by right or by a fault. `violations` are calls that came sooner than the interval after the last
+    accepted one; `throttled` adds to these the calls a fault answered as throttled.
     """
 
     calls: int = 0
@@ -30,6 +30,7 @@ class Tally:
     violations: int = 0
     first_at: int = 0
     last_at: int = 0
+    first_accepted_at: int | None = None
     last_accepted_at: int | None = None
 
 
@@ -57,28 +58,45 @@ class CallLedger:
         """Count a call that arrived at `at_ms` (monotonic) and say whether the quota lets it through."""
         tally = self._arrived(key, wall)
         last = self._last.get(key)
-        if last is not None and at_ms - last[0] + self._allowance < self._interval_ms(key[0], key[1]):
+        interval = self._interval_ms(key[0], key[1])
+        # Calls may be judged in another order than they arrived in; without an interval none is too soon.
+        if last is not None and interval and at_ms - last[0] + self._allowance < interval:
             tally.throttled += 1
             tally.violations += 1
             return False
         self._before[key], self._last[key] = last, (at_ms, wall)
         tally.accepted += 1
         tally.last_accepted_at = wall
+        if tally.first_accepted_at is None:
+            tally.first_accepted_at = wall
         return True
 
-    def withdraw(self, key: Key) -> None:
-        """Turn the call just accepted into a throttled one (a fault said so): it costs no quota."""
+    def withdraw(self, key: Key, *, at_ms: float, rejected: bool = False) -> None:
+        """Turn the call accepted at `at_ms` into a throttled or rejected one (a fault said so): it costs no quota."""
         tally = self._tallies[key]
         tally.accepted -= 1
-        tally.throttled += 1
-        self._last[key] = self._before.get(key)
-        before = self._last[key]
-        tally.last_accepted_at = before[1] if before else None
+        tally.rejected += rejected
+        tally.throttled += not rejected
+        last, before = self._last.get(key), self._before.get(key)
+        if last is not None and last[0] == at_ms:
+            self._last[key] = before
+            tally.last_accepted_at = before[1] if before else None
+        if not tally.accepted:
+            tally.first_accepted_at = None
 
     def report(self) -> list[dict[str, Any]]:
-        """One row per (provider, endpoint, agent), sorted."""
+        """One row per (provider, endpoint, agent), sorted, with the interval enforced (`interval_ms`).
+
+        How much of the quota was used: accepted x interval_ms / (last_accepted_at - first_accepted_at).
+        """
         return [
-            {"provider": key[0], "endpoint": key[1], "agent": key[2], **vars(tally)}
+            {
+                "provider": key[0],
+                "endpoint": key[1],
+                "agent": key[2],
+                "interval_ms": self._interval_ms(key[0], key[1]),
+                **vars(tally),
+            }
             for key, tally in sorted(self._tallies.items())
         ]
 

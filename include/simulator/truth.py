@@ -137,10 +137,11 @@ def judge(rebates: Iterable[Row], lookup: BetLookup, *, as_of: int) -> list[Find
 def breaks(world: LuckoWorld, start: int, end: int) -> list[Row]:
     """The wrong rebates with create_time in [start, end), judged on the world's state as of `end` (ms).
 
-    `kind` is what was planted (None would be an error of the world), all else comes from the judge.
+    `kind` is what was planted, or `changed` where changes on demand broke a right rebate (None would be an error of
+    the world); all else comes from the judge.
     """
     dispatched = world.dispatched(start - CONTEXT, end, as_of=end)
-    kinds = {rebate.id: rebate.kind for rebate in dispatched}
+    kinds = {rebate.id: rebate.kind or ("changed" if world.was_changed(rebate) else None) for rebate in dispatched}
     rows = [rebate.row() for rebate in dispatched]
     found = judge(rows, lambda bet_id: world.bet(bet_id, as_of=end), as_of=end)
     return [

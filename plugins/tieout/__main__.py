@@ -1,4 +1,4 @@
-"""``python -m tieout``: migrate the warehouse and write the declared agents to the ledger."""
+"""``python -m tieout``: migrate the warehouse, write the declared agents to the ledger, make a role for reading."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 
 from sqlalchemy import URL
 
-from tieout.core import ledger
+from tieout.core import ledger, roles
+from tieout.core.coverage import coverage_table, feed_coverage
 from tieout.core.errors import ConfigError, TieoutError
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents
@@ -27,6 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="create or upgrade the tables, then write the declared agents")
     commands.add_parser("check", help="validate the feeds file and list its agents")
+    reader = commands.add_parser("grant-reader", help="let a database role read all tables, and do nothing else")
+    reader.add_argument("--role", default=roles.DEFAULT_ROLE, help="created without login if missing (%(default)s)")
+    shown = commands.add_parser("coverage", help="count each feed's slices by status; what will be forgotten first")
+    for name in ("provider", "agent"):
+        shown.add_argument(f"--{name}", help=f"only this {name}")
     options = parser.parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
@@ -56,6 +62,22 @@ def _check(options: argparse.Namespace) -> int:
     return 0
 
 
+def _grant_reader(options: argparse.Namespace) -> int:
+    with connect(options.warehouse or _url_of_connection()) as connection:
+        created = roles.grant_reader(connection, options.role)
+        database = connection.info.dbname
+    print(f"the role {options.role} may read all tables of {database}, also future ones, and do nothing else")
+    if created:
+        print("it cannot log in yet: give it LOGIN and a password with ALTER ROLE, or name an existing login with --role")
+    return 0
+
+
+def _coverage(options: argparse.Namespace) -> int:
+    with connect(options.warehouse or _url_of_connection()) as connection:
+        print(coverage_table(feed_coverage(connection, provider=options.provider, agent=options.agent)))
+    return 0
+
+
 def _url_of_connection() -> URL:
     # A command run by an operator may look connections up in Airflow's metadata, as the api-server does; a task may
     # not. Airflow decides by this variable, when its connections are first asked for.
@@ -74,7 +96,7 @@ def _url_of_connection() -> URL:
         ) from error
 
 
-COMMANDS = {"migrate": _migrate, "check": _check}
+COMMANDS = {"migrate": _migrate, "check": _check, "grant-reader": _grant_reader, "coverage": _coverage}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -51,7 +51,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hotroad",
                 "HotRoad Gaming",
                 "HotRoadHook",
-                login="User name (Basic auth)",
+                login="User name (Basic auth); empty: same as the password",
                 password="Password (Basic auth)",
                 fields={
                     "agent_id": _field("Agent id", "agentId of the requests, at most 50 characters."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from tieout.core.errors import ConfigError
@@ -28,13 +29,25 @@ def coverage_poke_seconds() -> float:
 
     Raises ConfigError unless it is a number of at least one second.
     """
-    text = os.environ.get("TIEOUT_COVERAGE_POKE_SECONDS", "60")
+    return _seconds("TIEOUT_COVERAGE_POKE_SECONDS", default=60, least=1, most=3600)
+
+
+def repair_settle() -> timedelta:
+    """Return for how long repairs leave a slice to its ordinary run: ``TIEOUT_REPAIR_SETTLE_SECONDS``, or an hour.
+
+    Raises ConfigError unless it is a number of seconds of at most a day.
+    """
+    return timedelta(seconds=_seconds("TIEOUT_REPAIR_SETTLE_SECONDS", default=3600, least=0, most=86_400))
+
+
+def _seconds(name: str, *, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name, str(default))
     try:
         seconds = float(text)
     except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= 3600:
-        raise ConfigError(f"TIEOUT_COVERAGE_POKE_SECONDS={text!r} is no number of seconds from 1 to 3600.")
+        seconds = -1.0
+    if not least <= seconds <= most:
+        raise ConfigError(f"{name}={text!r} is no number of seconds from {least:g} to {most:g}.")
     return seconds
 
 

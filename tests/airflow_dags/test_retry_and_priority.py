@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -49,9 +50,27 @@ def test_other_errors_follow_the_task(policy: ErrorRetryPolicy) -> None:
     assert policy.evaluate(KeyError("x"), 1, 6).action is RetryAction.DEFAULT
 
 
-def test_live_slices_come_before_backfills() -> None:
-    def weight(run_id: str) -> int:
-        return SlicePriority().get_weight(SimpleNamespace(run_id=run_id, task=SimpleNamespace(priority_weight=1)))  # type: ignore[arg-type]
+def weight(dag_id: str, run_id: str, own: int = 1) -> int:
+    task = SimpleNamespace(priority_weight=own)
+    return SlicePriority().get_weight(SimpleNamespace(dag_id=dag_id, run_id=run_id, task=task))  # type: ignore[arg-type]
 
-    live = [weight(f"{kind}__2026-01-01T00:00:00+00:00") for kind in ("scheduled", "manual")]
-    assert min(live) > weight("backfill__2026-01-01T00:00:00+00:00")
+
+def test_live_before_backfill_before_revisit_before_repair() -> None:
+    date = "2026-01-01T00:00:00+00:00"
+    classes = [
+        {weight("lucko__bets__acme", f"{kind}__{date}") for kind in ("scheduled", "manual", "asset_triggered")},
+        {weight("lucko__bets__acme", f"backfill__{date}")},
+        {weight("lucko__revisit__acme", f"{kind}__{date}") for kind in ("scheduled", "manual", "backfill")},
+        {weight("tieout__repair", f"{kind}__{date}") for kind in ("scheduled", "manual")},
+    ]
+    assert all(min(earlier) > max(later) for earlier, later in pairwise(classes))
+
+
+def test_a_tasks_own_weight_only_breaks_ties() -> None:
+    assert weight("tieout__repair", "scheduled__x", own=99) < weight("lucko__revisit__acme", "scheduled__x", own=1)
+    assert weight("tieout__repair", "scheduled__x", own=2) > weight("tieout__repair", "scheduled__x", own=1)
+
+
+@pytest.mark.parametrize("agent", ["revisit", "a__revisit__b", "tieout__repair"])
+def test_the_name_of_an_agent_does_not_change_its_class(agent: str) -> None:
+    assert weight(f"lucko__bets__{agent}", "scheduled__x") == weight("lucko__bets__acme", "scheduled__x")

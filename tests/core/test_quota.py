@@ -1,14 +1,12 @@
-"""Quota on a real PostgreSQL: spacing across processes, slots given up, throttling for everyone."""
+"""The quota row on a real PostgreSQL, in a time that passes only when it is slept through."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import subprocess
-import sys
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -17,22 +15,17 @@ from kit import FixedClock
 from sqlalchemy import URL
 
 from demo.postgres import EmbeddedPostgres
+from tieout.core import quota as quota_module
 from tieout.core.clock import SystemClock
-from tieout.core.errors import Throttled, Unreachable
-from tieout.core.quota import MAX_SLOTS_GIVEN_UP, SPACING, PostgresQuota, QuotaKey
+from tieout.core.errors import QuotaBusy, Unreachable
+from tieout.core.quota import LONGEST_WAIT, MAX_SLOTS_GIVEN_UP, SPACING, PostgresQuota, Priority, QuotaKey
+from tieout.core.quota_row import LONGEST_NAP, WIDENED_FOR, QuotaRows, Step, Ticket
+from tieout.core.steady import SteadyConnection
 
 KEY = QuotaKey(provider="lucko", endpoint="/bets", merchant_id="m1")
 INTERVAL = timedelta(seconds=5)
-
-CALLER = """
-import json, sys
-from datetime import timedelta
-from tieout.core.clock import SystemClock
-from tieout.core.quota import PostgresQuota, QuotaKey
-with PostgresQuota(sys.argv[1], SystemClock()) as quota:
-    key = QuotaKey(provider="lucko", endpoint="/bets", merchant_id=sys.argv[2])
-    print(json.dumps([quota.acquire(key, timedelta(seconds=0.1)).timestamp() for _ in range(int(sys.argv[3]))]))
-"""
+SLOT = INTERVAL * SPACING
+BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -40,71 +33,51 @@ def clock() -> FixedClock:
     return FixedClock()
 
 
+def opened(warehouse: URL, clock: FixedClock) -> PostgresQuota:
+    """A quota for which time passes only when *clock* sleeps or is moved; for the database, too."""
+    return PostgresQuota(warehouse, clock, database_clock=lambda: BEGAN + timedelta(seconds=clock.ticks))
+
+
 @pytest.fixture
 def quota(warehouse: URL, clock: FixedClock) -> Iterator[PostgresQuota]:
-    """A quota whose sleeps take no time; the database's clock hardly moves meanwhile."""
-    with PostgresQuota(warehouse, clock) as opened:
-        yield opened
+    with opened(warehouse, clock) as entered:
+        yield entered
 
 
 def row(db: psycopg.Connection, key: QuotaKey = KEY) -> dict[str, Any]:
     with db.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         found = cursor.execute(
-            "SELECT *, next_free_at - clock_timestamp() AS ahead FROM ops.quota"
-            " WHERE (provider, endpoint, merchant_id) = (%s, %s, %s)",
+            "SELECT * FROM ops.quota WHERE (provider, endpoint, merchant_id) = (%s, %s, %s)",
             (key.provider, key.endpoint, key.merchant_id),
         ).fetchone()
     assert found is not None
     return found
 
 
-def seconds(value: timedelta) -> float:
-    return value.total_seconds()
+# -- one caller after the other ---------------------------------------------------------------------------------
 
 
-def test_calls_of_several_processes_are_spaced(warehouse: URL, db: psycopg.Connection) -> None:
-    url = warehouse.render_as_string(hide_password=False)
-    callers = [
-        subprocess.Popen([sys.executable, "-c", CALLER, url, merchant, "6"], stdout=subprocess.PIPE)
-        for merchant in ("m1", "m1", "m1", "other")
-    ]
-    answers = [json.loads(caller.communicate(timeout=60)[0]) for caller in callers]
-    assert [caller.returncode for caller in callers] == [0] * 4
-    granted = sorted(instant for answer in answers[:3] for instant in answer)
-    assert len(granted) == 18
-    gaps = [later - earlier for earlier, later in itertools.pairwise(granted)]
-    # Slots lie 0.102 s apart; a caller may be up to 5 ms behind its own.
-    assert min(gaps) >= 0.1 * SPACING - 0.005
-    kept = row(db)
-    assert kept["reserved"] == 18 + kept["given_up"]
-    other = answers[3]
-    assert other[-1] - other[0] < 0.102 * 5 + 2
+def test_slots_follow_each_other_at_the_spacing(quota: PostgresQuota, clock: FixedClock) -> None:
+    granted = [quota.acquire(KEY, INTERVAL) for _ in range(3)]
+    assert granted[1] - granted[0] == SLOT
+    assert granted[2] - granted[1] == SLOT
+    assert clock.ticks == pytest.approx(2 * SLOT.total_seconds() + quota_module.MARGIN)
 
 
-def test_slots_follow_each_other_at_the_spacing(
+def test_granted_instant_is_the_slot_on_the_databases_clock(
     quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
 ) -> None:
-    for _ in range(3):
-        quota.acquire(KEY, INTERVAL)
-    assert clock.slept == pytest.approx([5.1, 10.2], abs=0.5)
-    assert clock.slept[1] - clock.slept[0] == pytest.approx(5.1, abs=0.5)
-    assert seconds(row(db)["ahead"]) == pytest.approx(15.3, abs=0.5)
-
-
-def test_granted_instant_is_the_slot_on_the_databases_clock(quota: PostgresQuota, db: psycopg.Connection) -> None:
-    first = quota.acquire(KEY, INTERVAL)
+    quota.acquire(KEY, INTERVAL)
     second = quota.acquire(KEY, INTERVAL)
-    assert seconds(second - first) == pytest.approx(5.1, abs=0.01)
-    assert second == pytest.approx(row(db)["next_free_at"] - INTERVAL * SPACING, abs=timedelta(milliseconds=1))
+    assert second == row(db)["next_free_at"] - SLOT == BEGAN + timedelta(seconds=clock.ticks)
 
 
-def test_idle_time_is_not_saved_up(quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection) -> None:
+def test_idle_time_is_not_saved_up(quota: PostgresQuota, clock: FixedClock) -> None:
     quota.acquire(KEY, INTERVAL)
-    db.execute("UPDATE ops.quota SET next_free_at = next_free_at - interval '1 hour'")
-    quota.acquire(KEY, INTERVAL)
-    assert clock.slept == []
-    quota.acquire(KEY, INTERVAL)
-    assert clock.slept == pytest.approx([5.1], abs=0.5)
+    clock.pass_time(3600)
+    first = quota.acquire(KEY, INTERVAL)
+    assert first - BEGAN == timedelta(seconds=3600 + 2 * quota_module.MARGIN)
+    assert quota.acquire(KEY, INTERVAL) - first == SLOT
 
 
 def test_keys_are_independent(quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection) -> None:
@@ -116,101 +89,366 @@ def test_keys_are_independent(quota: PostgresQuota, clock: FixedClock, db: psyco
     ]
     for key in keys:
         quota.acquire(key, INTERVAL)
-    assert clock.slept == []
+    assert clock.ticks == pytest.approx(4 * quota_module.MARGIN)
     assert db.execute("SELECT count(*) FROM ops.quota").fetchone() == (4,)
+
+
+def test_connection_is_looked_after_shortly_before_the_turn(quota: PostgresQuota, clock: FixedClock) -> None:
+    looked: list[float] = []
+
+    def keep_warm() -> None:
+        looked.append(clock.ticks)
+
+    quota.acquire(KEY, INTERVAL, keep_warm=keep_warm)
+    assert looked == []
+    quota.acquire(KEY, INTERVAL, keep_warm=keep_warm)
+    assert looked == [pytest.approx(clock.ticks - quota_module.WARM_UP - quota_module.LEAD)]
+
+
+def test_connection_that_is_slow_to_open_costs_no_slot(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    quota.acquire(KEY, INTERVAL)
+    quota.acquire(KEY, INTERVAL, keep_warm=lambda: clock.pass_time(3))
+    kept = row(db)
+    assert (kept["reserved"], kept["given_up"]) == (2, 0)
+
+
+def test_quota_knows_the_databases_clock(warehouse: URL, db: psycopg.Connection) -> None:
+    def asked() -> datetime:
+        found = db.execute("SELECT clock_timestamp()").fetchone()
+        assert found is not None
+        instant: datetime = found[0]
+        return instant
+
+    with PostgresQuota(warehouse, FixedClock()) as quota:
+        assert asked() <= quota.now() <= asked()
+
+
+def test_wall_clock_of_the_process_does_not_matter(quota: PostgresQuota, clock: FixedClock) -> None:
+    first = quota.acquire(KEY, INTERVAL)
+    clock.instant += timedelta(days=400)
+    second = quota.acquire(KEY, INTERVAL)
+    clock.instant -= timedelta(days=800)
+    third = quota.acquire(KEY, INTERVAL)
+    for gap in (second - first, third - second):
+        assert gap == SLOT
+
+
+# -- late ones --------------------------------------------------------------------------------------------------
 
 
 @dataclass
 class SleepyClock(FixedClock):
-    """Oversleeps by the given amounts, one after the other, then is punctual."""
+    """Oversleeps the given sleeps (by their number) by some seconds."""
 
-    late: list[float] = field(default_factory=list)
+    late: dict[int, float] = field(default_factory=dict)
+    always: float = 0.0
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
-        self.pass_time(self.late.pop(0) if self.late else 0.0)
+        self.pass_time(self.late.get(len(self.slept), self.always))
 
 
-def test_late_waker_gives_its_slot_up(warehouse: URL, db: psycopg.Connection) -> None:
-    clock = SleepyClock(late=[0.06, 3.0])
-    with PostgresQuota(warehouse, clock) as quota:
-        quota.acquire(KEY, INTERVAL)
-        quota.acquire(KEY, INTERVAL)
-    assert len(clock.slept) == 3
+def test_late_waker_gives_its_slot_back_and_takes_another(warehouse: URL, db: psycopg.Connection) -> None:
+    # The first sleep of an idle row is the short one before its slot.
+    clock = SleepyClock(late={1: 0.2, 2: 3.0})
+    with opened(warehouse, clock) as quota:
+        granted = quota.acquire(KEY, INTERVAL)
+        kept = row(db)
+    assert (kept["reserved"], kept["given_up"]) == (3, 2)
+    # What it gave back was nobody's yet: the next call need not wait longer for it.
+    assert kept["next_free_at"] - granted == SLOT
+
+
+def test_slot_that_was_missed_by_a_spacing_is_not_taken_back_from_the_next(warehouse: URL) -> None:
+    other = FixedClock()
+    taken: list[datetime] = []
+
+    class Overtaken(FixedClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if len(self.slept) == 1:
+                self.pass_time(SLOT.total_seconds())
+                other.ticks = self.ticks
+                taken.append(second.acquire(KEY, INTERVAL))
+
+    clock = Overtaken()
+    with opened(warehouse, clock) as first, opened(warehouse, other) as second:
+        granted = first.acquire(KEY, INTERVAL)
+    assert granted - taken[0] >= SLOT - timedelta(milliseconds=5)
+
+
+def test_waker_that_is_late_by_less_than_the_spare_spacing_keeps_its_slot(
+    warehouse: URL, db: psycopg.Connection
+) -> None:
+    spare = (SLOT - INTERVAL).total_seconds()
+    clock = SleepyClock(always=spare * quota_module.LATE_SHARE * 0.9)
+    with opened(warehouse, clock) as quota:
+        granted = [quota.acquire(KEY, INTERVAL) for _ in range(6)]
     kept = row(db)
-    assert (kept["reserved"], kept["given_up"]) == (4, 2)
+    assert (kept["reserved"], kept["given_up"]) == (6, 0)
+    # Lateness does not add up: the slots stay where they are, whoever is late for them.
+    assert min(later - earlier for earlier, later in itertools.pairwise(granted)) >= INTERVAL
+    assert granted[5] - granted[0] == 5 * SLOT
 
 
-def test_slightly_late_waker_keeps_its_slot(warehouse: URL, db: psycopg.Connection) -> None:
-    clock = SleepyClock(late=[0.04])
-    with PostgresQuota(warehouse, clock) as quota:
+def test_machine_that_always_wakes_late_gets_an_error(warehouse: URL, db: psycopg.Connection) -> None:
+    with (
+        opened(warehouse, SleepyClock(always=1.0)) as quota,
+        pytest.raises(Unreachable, match="no slot of lucko /bets of merchant m1 could be met: 50 times"),
+    ):
         quota.acquire(KEY, INTERVAL)
-        quota.acquire(KEY, INTERVAL)
-    assert len(clock.slept) == 1
-    assert row(db)["given_up"] == 0
+    assert row(db)["given_up"] == MAX_SLOTS_GIVEN_UP - 1
 
 
-def test_machine_that_always_wakes_late_gets_an_error(warehouse: URL, monkeypatch: pytest.MonkeyPatch) -> None:
-    # This clock's sleeps take no time of the database's: its slots pile up ahead.
-    monkeypatch.setattr("tieout.core.quota.LONGEST_WAIT", float("inf"))
-    clock = SleepyClock(late=[1.0] * MAX_SLOTS_GIVEN_UP)
-    with PostgresQuota(warehouse, clock) as quota:
-        quota.acquire(KEY, INTERVAL)
-        with pytest.raises(Unreachable, match="no slot of lucko /bets of merchant m1 could be met"):
-            quota.acquire(KEY, INTERVAL)
+# -- throttle answers -------------------------------------------------------------------------------------------
 
 
 def test_push_back_holds_everyone(quota: PostgresQuota, warehouse: URL, db: psycopg.Connection) -> None:
+    began = quota.now()
     quota.acquire(KEY, INTERVAL)
-    quota.push_back(KEY, timedelta(seconds=60))
+    assert quota.push_back(KEY, timedelta(seconds=60)) is None
     kept = row(db)
-    assert seconds(kept["ahead"]) == pytest.approx(60, abs=1)
-    assert (kept["throttled"], kept["min_interval"]) == (1, None)
-    assert kept["throttled_at"] is not None
-    other = FixedClock()
-    with PostgresQuota(warehouse, other) as second:
-        second.acquire(KEY, INTERVAL)
-    assert other.slept == pytest.approx([60], abs=1)
+    assert (kept["throttled"], kept["min_interval"], kept["widened"], kept["widened_at"]) == (1, None, 0, None)
+    assert kept["throttled_at"] >= began
+    with opened(warehouse, FixedClock()) as second:
+        assert second.acquire(KEY, INTERVAL) - began == timedelta(seconds=60 + quota_module.MARGIN)
+
+
+def test_push_back_holds_whoever_waits_already(warehouse: URL, clock: FixedClock) -> None:
+    began: list[datetime] = []
+
+    class Throttled(FixedClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if not began:
+                began.append(other.now())
+                other.push_back(KEY, timedelta(seconds=60))
+
+    waiting = Throttled()
+    with opened(warehouse, clock) as other, opened(warehouse, waiting) as quota:
+        other.acquire(KEY, INTERVAL)
+        began.clear()
+        granted = quota.acquire(KEY, INTERVAL)
+    assert granted - began[0] >= timedelta(seconds=59)
+
+
+def test_push_back_never_brings_a_call_forward(quota: PostgresQuota, db: psycopg.Connection) -> None:
+    began = quota.now()
+    quota.push_back(KEY, timedelta(seconds=60))
+    quota.push_back(KEY, timedelta(seconds=1))
+    kept = row(db)
+    assert kept["next_free_at"] - began == timedelta(seconds=60)
+    assert kept["throttled"] == 2
 
 
 def test_nobody_sleeps_through_a_long_ban(quota: PostgresQuota, warehouse: URL) -> None:
     quota.push_back(KEY, timedelta(hours=2))
     other = FixedClock()
-    with PostgresQuota(warehouse, other) as second, pytest.raises(Throttled) as caught:
+    with opened(warehouse, other) as second, pytest.raises(QuotaBusy, match="7200 s away") as caught:
         second.acquire(KEY, INTERVAL)
-    assert caught.value.delay is not None
-    assert caught.value.delay.total_seconds() == pytest.approx(7200, abs=5)
+    assert caught.value.delay == timedelta(hours=2)
     assert other.slept == []
 
 
-def test_push_back_never_brings_a_call_forward(quota: PostgresQuota, db: psycopg.Connection) -> None:
-    quota.push_back(KEY, timedelta(seconds=60))
-    quota.push_back(KEY, timedelta(seconds=1))
+def test_whoever_is_put_off_again_and_again_gives_its_worker_back(warehouse: URL, clock: FixedClock) -> None:
+    class Bad(FixedClock):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            other.push_back(KEY, timedelta(seconds=self.ticks + 60))
+
+    waiting = Bad()
+    with opened(warehouse, clock) as other, opened(warehouse, waiting) as quota:
+        other.push_back(KEY, timedelta(seconds=30))
+        with pytest.raises(QuotaBusy) as caught:
+            quota.acquire(KEY, INTERVAL)
+    assert caught.value.retryable
+    assert caught.value.delay is not None
+    assert LONGEST_WAIT - 90 <= waiting.ticks <= LONGEST_WAIT
+
+
+# -- widened spacing --------------------------------------------------------------------------------------------
+
+
+def test_widened_spacing_holds_says_since_when_and_only_grows(
+    quota: PostgresQuota,
+    warehouse: URL,
+    clock: FixedClock,
+    db: psycopg.Connection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    began = quota.now()
+    with caplog.at_level(logging.WARNING):
+        assert quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30)) == timedelta(seconds=30)
+    assert "lucko /bets of merchant m1 was throttled" in caplog.text
+    assert "calls at least 30 s apart" in caplog.text
+    clock.pass_time(1)
+    assert quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=10)) is None
+    assert quota.push_back(KEY, timedelta(0)) is None
     kept = row(db)
-    assert seconds(kept["ahead"]) == pytest.approx(60, abs=1)
-    assert kept["throttled"] == 2
+    assert (kept["min_interval"], kept["widened"], kept["throttled"]) == (timedelta(seconds=30), 1, 3)
+    assert kept["widened_at"] == began
+    with opened(warehouse, FixedClock()) as later:
+        granted = [later.acquire(KEY, wanted) for wanted in (INTERVAL, INTERVAL, timedelta(seconds=40), INTERVAL)]
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(granted)]
+    assert gaps == [30.6, 30.6, 40.8]
 
 
-def test_widened_spacing_persists_and_only_grows(quota: PostgresQuota, warehouse: URL, db: psycopg.Connection) -> None:
+def test_widened_spacing_ends_after_a_time_without_throttle_answers(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30))
-    quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=10))
-    quota.push_back(KEY, timedelta(0))
+    clock.pass_time(WIDENED_FOR.total_seconds() - 60)
+    quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30))
+    clock.pass_time(WIDENED_FOR.total_seconds() - 60)
+    quota.acquire(KEY, INTERVAL)
     assert row(db)["min_interval"] == timedelta(seconds=30)
-    clock = FixedClock()
-    with PostgresQuota(warehouse, clock) as later:
-        first = later.acquire(KEY, INTERVAL)
-        second = later.acquire(KEY, INTERVAL)
-        third = later.acquire(KEY, timedelta(seconds=40))
-        fourth = later.acquire(KEY, INTERVAL)
-    assert seconds(second - first) == pytest.approx(30.6, abs=0.01)
-    assert seconds(third - second) == pytest.approx(30.6, abs=0.01)
-    assert seconds(fourth - third) == pytest.approx(40.8, abs=0.01)
+    clock.pass_time(60)
+    with caplog.at_level(logging.INFO):
+        first = quota.acquire(KEY, INTERVAL)
+    assert "calls of lucko /bets of merchant m1 are as far apart as declared again" in caplog.text
+    kept = row(db)
+    assert (kept["min_interval"], kept["widened_at"], kept["widened"], kept["throttled"]) == (None, None, 1, 2)
+    assert quota.acquire(KEY, INTERVAL) - first == SLOT
+    assert quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30)) == timedelta(seconds=30)
+    assert row(db)["widened"] == 2
 
 
-def test_quota_knows_the_databases_clock(quota: PostgresQuota, db: psycopg.Connection) -> None:
-    found = db.execute("SELECT clock_timestamp()").fetchone()
-    assert found is not None
-    assert timedelta(0) <= quota.now() - found[0] < timedelta(seconds=5)
+def test_spacing_set_by_a_person_stays(quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection) -> None:
+    quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30))
+    db.execute("UPDATE ops.quota SET widened_at = NULL")
+    clock.pass_time(30 * WIDENED_FOR.total_seconds())
+    first = quota.acquire(KEY, INTERVAL)
+    assert quota.acquire(KEY, INTERVAL) - first == timedelta(seconds=30.6)
+
+
+def test_spacing_is_narrowed_at_once_by_a_person(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    quota.push_back(KEY, timedelta(0), widen_to=timedelta(seconds=30))
+    db.execute("UPDATE ops.quota SET min_interval = NULL, widened_at = NULL")
+    first = quota.acquire(KEY, INTERVAL)
+    assert quota.acquire(KEY, INTERVAL) - first == SLOT
+
+
+# -- the queue --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Queue:
+    """Callers as the row sees them: their statements one by one, at instants the test chooses."""
+
+    rows: QuotaRows
+    at: list[float]
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+
+    def ask(self, name: str, at: float, priority: Priority = Priority.LIVE) -> Step:
+        """Let a caller ask at *at* seconds; the same name is the same caller until it was granted a slot."""
+        self.at[0] = at
+        ticket = self.tickets.get(name) or Ticket.of(KEY, INTERVAL, priority)
+        step = self.rows.take_turn(ticket, lead=timedelta(seconds=0.2), margin=timedelta(0))
+        if step.granted:
+            self.tickets.pop(name, None)
+        else:
+            self.tickets[name] = ticket.after(step)
+        return step
+
+    def who(self, at: float, *names: str) -> str:
+        """Let those of them that wait ask in this order; return the one that was granted the slot, "" for nobody."""
+        return "".join(name for name in names if name in self.tickets and self.ask(name, at).granted)
+
+
+@pytest.fixture
+def queue(warehouse: URL) -> Iterator[Queue]:
+    """A row whose next slot begins at 5.1 s, then every 5.1 s."""
+    at = [0.0]
+    with SteadyConnection(warehouse, SystemClock()) as connection:
+        waiting = Queue(QuotaRows(connection, lambda: BEGAN + timedelta(seconds=at[0])), at)
+        assert waiting.ask("", 0).granted
+        yield waiting
+
+
+def test_first_come_first_served_in_a_class(queue: Queue, db: psycopg.Connection) -> None:
+    for number, name in enumerate("abc"):
+        step = queue.ask(name, 0.1 * number)
+        assert (step.granted, step.ahead) == (False, number)
+        assert step.slot - step.now == SLOT * (number + 1) - timedelta(seconds=0.1 * number)
+    assert len(row(db)["waiting"]) == 3
+    assert [queue.who(5.1 * n, "c", "b", "a") for n in (1, 2, 3)] == ["a", "b", "c"]
+    assert row(db)["waiting"] == {}
+
+
+def test_live_goes_before_backfill_before_revisit_before_repair(queue: Queue) -> None:
+    for name, priority in zip("rvbl", reversed(Priority), strict=True):
+        queue.ask(name, 0.1, priority)
+    assert [queue.who(5.1 * n, "r", "v", "b", "l") for n in (1, 2, 3, 4)] == ["l", "b", "v", "r"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "priority"),
+    [("first", Priority.LIVE), ("backfill", Priority.BACKFILL), ("revisit", Priority.REVISIT),
+     ("repair", Priority.REPAIR)],
+)  # fmt: skip
+def test_kind_of_a_reading_is_its_class(kind: str, priority: Priority) -> None:
+    assert Priority.of_kind(kind) is priority
+
+
+def test_row_is_not_kept_idle_for_a_higher_class_that_is_not_there(queue: Queue) -> None:
+    queue.ask("r", 0.1, Priority.REPAIR)
+    assert queue.who(5.0, "r") == "r"
+
+
+def test_repair_is_overtaken_for_a_bounded_time_only(queue: Queue) -> None:
+    queue.ask("r", 0.1, Priority.REPAIR)
+    winners = []
+    for number in range(1, 40):
+        # A live caller is always there: it asks as soon as its last call is answered.
+        queue.ask("l", 5.1 * number - 4)
+        winners.append(queue.who(5.1 * number, "r", "l"))
+        if winners[-1] == "r":
+            break
+    # 3 classes, 10 slots each.
+    assert winners == ["l"] * 30 + ["r"]
+
+
+def test_patience_is_bounded_where_slots_are_far_apart(queue: Queue) -> None:
+    queue.rows.push_back(KEY, timedelta(0), timedelta(seconds=30))
+    step = queue.ask("r", 0.1, Priority.REPAIR)
+    assert step.turn - step.now == timedelta(seconds=300)
+    # Its turn comes before it gives its worker back.
+    assert step.turn - step.now + timedelta(seconds=30.6) < timedelta(seconds=LONGEST_WAIT)
+
+
+def test_dead_waiter_costs_at_most_one_slot(queue: Queue) -> None:
+    queue.ask("dead", 0.1)
+    waits = queue.ask("next", 0.2)
+    assert waits.slot - waits.now == 2 * SLOT - timedelta(seconds=0.2)
+    # It wakes for the second slot, and nobody took the first.
+    step = queue.ask("next", 10.1)
+    assert step.granted
+    assert step.ahead == 0
+
+
+def test_dead_waiter_far_behind_is_forgotten_before_its_turn(queue: Queue, db: psycopg.Connection) -> None:
+    for number in range(20):
+        queue.ask(f"{number}", 0.01 * number)
+    later = LONGEST_NAP.total_seconds() + 3
+    queue.who(later, "0")
+    step = queue.ask("new", later + 0.1)
+    assert step.ahead == 0
+    assert len(row(db)["waiting"]) == 1
+
+
+def test_stopped_waiter_that_goes_on_keeps_its_rank(queue: Queue) -> None:
+    for number, name in enumerate(("stopped", "next", "last")):
+        queue.ask(name, 0.1 * number)
+    assert queue.who(12, "next") == "next"
+    assert queue.ask("stopped", 13).ahead == 0
+    assert queue.who(12 + 5.1, "last", "stopped") == "stopped"
+
+
+# -- without a database -----------------------------------------------------------------------------------------
 
 
 def test_no_database_is_unreachable(postgres: EmbeddedPostgres) -> None:
@@ -222,8 +460,9 @@ def test_no_database_is_unreachable(postgres: EmbeddedPostgres) -> None:
     assert caught.value.delay == timedelta(seconds=30)
 
 
-def test_database_lost_while_waiting_is_unreachable(own_warehouse: URL, postgres: EmbeddedPostgres) -> None:
-    with PostgresQuota(own_warehouse, FixedClock()) as quota:
+def test_database_that_does_not_come_back_is_unreachable(own_warehouse: URL, postgres: EmbeddedPostgres) -> None:
+    clock = FixedClock()
+    with opened(own_warehouse, clock) as quota:
         quota.acquire(KEY, INTERVAL)
         postgres.drop_database(str(own_warehouse.database))
         for use in (
@@ -231,10 +470,30 @@ def test_database_lost_while_waiting_is_unreachable(own_warehouse: URL, postgres
             lambda: quota.push_back(KEY, INTERVAL),
             quota.now,
         ):
-            with pytest.raises(Unreachable, match="lost the warehouse while waiting for quota"):
+            before = clock.ticks
+            with pytest.raises(Unreachable, match="lost the warehouse and it did not come back within 60 s") as caught:
                 use()
+            assert 50 <= clock.ticks - before <= 60
+            assert caught.value.delay == timedelta(seconds=30)
+
+
+def test_connection_that_was_ended_is_opened_again(
+    quota: PostgresQuota, db: psycopg.Connection, clock: FixedClock
+) -> None:
+    first = quota.acquire(KEY, INTERVAL)
+    found = db.execute(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchone()
+    assert found == (1,)
+    assert quota.acquire(KEY, INTERVAL) - first == SLOT
 
 
 def test_use_outside_of_its_block_is_a_bug(warehouse: URL) -> None:
+    quota = PostgresQuota(warehouse, SystemClock())
     with pytest.raises(RuntimeError, match="outside of its with block"):
-        PostgresQuota(warehouse, SystemClock()).now()
+        quota.now()
+    with quota:
+        quota.now()
+    with pytest.raises(RuntimeError, match="outside of its with block"):
+        quota.now()

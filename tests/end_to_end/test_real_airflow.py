@@ -16,7 +16,7 @@ import psycopg
 import pytest
 import requests
 
-from demo.airflow_stack import AirflowStack
+from demo.airflow_stack import AirflowStack, StackError
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes, free_port
 from demo.progress import judged_days
@@ -25,6 +25,7 @@ from demo.scenario import Scenario
 from demo.simulated import SimulatedProviders
 from simulator import DEFAULT_AGENTS
 from tieout.core.landing import read_manifest
+from tieout.core.slices import Slice
 from tieout.core.warehouse import connect
 from tieout.feeds import parse_agents
 
@@ -33,6 +34,8 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
 HOUR = timedelta(hours=1)
 REACH = timedelta(days=40)
 MARGIN = timedelta(hours=6)
+#: Hourly slices of the agent whose catch-up is interrupted; more than one DAG starts at once.
+PATCHY = 24
 
 
 def eventually(done: Callable[[], Any], *, seconds: float, what: str) -> Any:
@@ -73,13 +76,21 @@ def stack(
     start: 2020-01-01
     stop: {horizon + 2 * HOUR:%Y-%m-%dT%H:%M:%SZ}
     currency: USD
+  - provider: hotroad          # paused while it catches up, then backfilled: a hole stays
+    agent: patchy
+    conn_id: hotroad_demo
+    start: {scenario.start:%Y-%m-%dT%H:%M:%SZ}
+    stop: {scenario.start + PATCHY * HOUR:%Y-%m-%dT%H:%M:%SZ}
+    currency: USD
+    feeds: {{summary: {{interval: 0.1s}}}}
 """
     )
     providers = SimulatedProviders(free_port(), scenario)
     with Processes(home / "logs", home / "processes.json") as processes:
         stack = AirflowStack(
             home=home, postgres=postgres, processes=processes, feeds=feeds, connections=providers.connections(),
-            environment={"TIEOUT_COVERAGE_POKE_SECONDS": "2"}, password="e2e-password",
+            environment={"TIEOUT_COVERAGE_POKE_SECONDS": "2", "TIEOUT_REPAIR_SETTLE_SECONDS": "0"},
+            password="e2e-password",
             metadata="e2e_airflow", warehouse="e2e_tieout",
         )  # fmt: skip
         stack.prepare()
@@ -94,6 +105,61 @@ def stack(
 def ledger(stack: AirflowStack) -> Iterator[psycopg.Connection]:
     with connect(stack.warehouse_url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def patchy_slices(scenario: Scenario) -> list[Slice]:
+    return list(Slice(scenario.start, scenario.start + PATCHY * HOUR).split(HOUR))
+
+
+def trigger(stack: AirflowStack, dag_id: str, conf: dict[str, Any] | None = None, *, state: str = "success") -> str:
+    """Trigger a DAG, as the UI does, and wait until the run is over; return its id."""
+    run = stack.api("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+
+    def over() -> str | None:
+        found = stack.api("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"]
+        return found if found in ("success", "failed") else None
+
+    assert eventually(over, seconds=120, what=f"the run of {dag_id} is over") == state
+    return str(run["dag_run_id"])
+
+
+def returned(stack: AirflowStack, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
+    """What a task has returned."""
+    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
+    return stack.api("GET", path)["value"]
+
+
+def rows_of(ledger: psycopg.Connection, agent: str) -> list[Any]:
+    """An agent's rows of HotRoad, with everything but the load that wrote them."""
+    return ledger.execute(
+        "SELECT to_jsonb(t) - 'load_id' FROM staging.hotroad_summary AS t WHERE agent = %s ORDER BY 1::text", (agent,)
+    ).fetchall()
+
+
+def test_a_backfill_of_the_newest_slice_while_catch_up_is_under_way(
+    stack: AirflowStack, patchy_slices: list[Slice]
+) -> None:
+    """Prepares the hole; what becomes of it is looked at when everything else is done."""
+
+    def known() -> bool:
+        return bool(stack.api("GET", "/dags?dag_id_pattern=hotroad__summary__patchy")["dags"])
+
+    eventually(known, seconds=120, what="the DAG of patchy is there")
+    stack.api("PATCH", "/dags/hotroad__summary__patchy", json={"is_paused": True})
+    newest = patchy_slices[-1].start.isoformat()
+    stack.api(
+        "POST",
+        "/backfills",
+        json={
+            "dag_id": "hotroad__summary__patchy",
+            "from_date": newest,
+            "to_date": newest,
+            "run_backwards": False,
+            "reprocess_behavior": "none",
+            "max_active_runs": 1,
+        },
+    )
 
 
 def test_catch_up_certifies_every_slice_and_the_day_is_reconciled(
@@ -226,6 +292,117 @@ def test_a_backfill_beyond_reach_fails_at_once_and_says_the_oldest_date(stack: A
     assert task["try_number"] == 1
     log = stack.api("GET", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances/pull_slice/logs/1")
     assert "The oldest date to be had is" in str(log["content"])
+
+
+# -- what was left behind -----------------------------------------------------------------------------------------
+
+
+def test_a_hole_that_a_backfill_left_is_repaired(
+    stack: AirflowStack, ledger: psycopg.Connection, patchy_slices: list[Slice]
+) -> None:
+    def passed_by() -> bool:
+        # Airflow goes on after the newest run; there is none after the last slice.
+        return stack.api("GET", "/dags/hotroad__summary__patchy")["next_dagrun_logical_date"] is None
+
+    eventually(passed_by, seconds=90, what="Airflow has forgotten the slices before the backfill")
+    stack.api("PATCH", "/dags/hotroad__summary__patchy", json={"is_paused": False})
+
+    def runs() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = stack.api("GET", "/dags/hotroad__summary__patchy/dagRuns?limit=100")["dag_runs"]
+        return found if all(run["state"] == "success" for run in found) else []
+
+    ran = {datetime.fromisoformat(run["logical_date"]) for run in eventually(runs, seconds=120, what="all runs done")}
+    hole = {slice_.start for slice_ in patchy_slices} - ran
+    assert patchy_slices[-1].start in ran
+    assert hole
+    trigger(stack, "tieout__repair", {"provider": "hotroad", "agent": "patchy"})
+    kinds = dict(
+        ledger.execute("SELECT slice_start, kind FROM ops.readings WHERE agent = 'patchy' AND state = 'certified'")
+    )
+    # The hourly run may have come before, and read a slice whose own run was still on its way.
+    assert {start.astimezone(UTC) for start, kind in kinds.items() if kind == "repair"} >= hole
+    assert len(kinds) == PATCHY
+    assert kinds[patchy_slices[-1].start] == "backfill"
+    assert rows_of(ledger, "patchy")
+
+
+def test_a_repair_that_finds_nothing_succeeds_and_a_wrong_param_is_refused_by_name(stack: AirflowStack) -> None:
+    run_id = trigger(stack, "tieout__repair", {"provider": "hotroad", "agent": "patchy", "everything": True})
+    assert returned(stack, "tieout__repair", run_id, "plan_repair") == []
+    with pytest.raises(StackError, match="param provider"):
+        stack.api("POST", "/dags/tieout__repair/dagRuns", json={"logical_date": None, "conf": {"provider": "luckoo"}})
+    with pytest.raises(StackError, match="param agent"):
+        stack.api("POST", "/dags/tieout__replay/dagRuns", json={"logical_date": None, "conf": {"provider": "lucko"}})
+
+
+def test_rows_that_were_lost_come_back_from_landing(
+    stack: AirflowStack, ledger: psycopg.Connection, patchy_slices: list[Slice]
+) -> None:
+    before = rows_of(ledger, "patchy")
+    ledger.execute("DELETE FROM staging.hotroad_summary WHERE agent = 'patchy'")
+    violations = stack.providers.violations()  # type: ignore[attr-defined]
+    params = {
+        "provider": "hotroad", "agent": "patchy",
+        "from": patchy_slices[0].start.isoformat(), "to": patchy_slices[-1].end.isoformat(),
+    }  # fmt: skip
+    run_id = trigger(stack, "tieout__replay", params)
+    batches = returned(stack, "tieout__replay", run_id, "plan_replay")
+    counts = [
+        returned(stack, "tieout__replay", run_id, "replay_batch", map_index=number) for number in range(len(batches))
+    ]
+    landed = list((stack.landing / "hotroad" / "summary" / "patchy").rglob("manifest.json"))
+    assert sum(count["readings"] for count in counts) == len(landed) >= PATCHY
+    assert sum(count["inserted"] for count in counts) == len(before) > 0
+    assert rows_of(ledger, "patchy") == before
+    assert stack.providers.violations() == violations  # type: ignore[attr-defined]
+
+
+def revisit_patchy(stack: AirflowStack, ledger: psycopg.Connection) -> dict[str, int]:
+    """Make every slice due, as if it had been read when it ended, and let the revisits run."""
+    ledger.execute("UPDATE ops.readings SET pulled_at = slice_end, finished_at = slice_end WHERE agent = 'patchy'")
+    run_id = trigger(stack, "hotroad__revisit__patchy")
+    counts: dict[str, int] = returned(stack, "hotroad__revisit__patchy", run_id, "revisit_summary")
+    assert (counts["due"], counts["ranges"], counts["left"]) == (PATCHY, 1, 0)
+    return counts
+
+
+def test_a_revisit_that_finds_nothing_new_writes_no_row(stack: AirflowStack, ledger: psycopg.Connection) -> None:
+    versions = (
+        "SELECT ctid::text, xmin::text, xmax::text FROM staging.hotroad_summary WHERE agent = 'patchy' ORDER BY 1"
+    )
+    before = ledger.execute(versions).fetchall()
+    counts = revisit_patchy(stack, ledger)
+    assert (counts["inserted"], counts["updated"]) == (0, 0)
+    assert ledger.execute(versions).fetchall() == before
+    certified = ledger.execute(
+        "SELECT count(*), count(DISTINCT reading_id) FROM ops.readings WHERE agent = 'patchy' AND kind = 'revisit'"
+    ).fetchone()
+    assert certified == (PATCHY, 1)
+
+
+def test_a_revisit_finds_what_the_provider_has_restated(
+    stack: AirflowStack, ledger: psycopg.Connection, patchy_slices: list[Slice]
+) -> None:
+    (merchant,) = (agent.agent_id for agent in DEFAULT_AGENTS if agent.provider == "hotroad")
+    answer = requests.post(
+        f"{stack.providers.url}/_sim/world/change",  # type: ignore[attr-defined]
+        json={
+            "feed": "hotroad_summary", "agent": merchant, "kinds": ["restated"], "share": 0.1,
+            "from": patchy_slices[0].start.isoformat(), "to": patchy_slices[-1].end.isoformat(),
+        },
+        timeout=60,
+    )  # fmt: skip
+    answer.raise_for_status()
+    before = ledger.execute("SELECT count(*) FROM staging.hotroad_summary WHERE agent = 'patchy'").fetchone()
+    counts = revisit_patchy(stack, ledger)
+    assert (counts["inserted"], counts["updated"]) == (0, answer.json()["restated"])
+    assert counts["updated"] > 0
+    assert ledger.execute("SELECT count(*) FROM staging.hotroad_summary WHERE agent = 'patchy'").fetchone() == before
+
+
+def test_the_monitor_succeeds_while_nothing_savable_is_lost(stack: AirflowStack) -> None:
+    run_id = trigger(stack, "tieout__monitor")
+    assert set(returned(stack, "tieout__monitor", run_id, "record_lost")) == {"gaps", "new", "grown", "healed"}
 
 
 def test_dags_test_works_with_a_connection_and_a_feeds_file(

@@ -41,7 +41,6 @@ def recent_window(minutes: int = 10) -> Window:
         ("lucko", {"login": None}, "no login (agent id)"),
         ("lucko", {"password": ""}, "no password (sign key)"),
         ("hotroad", {"host": ""}, "no host"),
-        ("hotroad", {"login": None}, "no login"),
         ("hotroad", {"password": None}, "no password"),
         ("hotroad", {"extra": {"agent_id": None}}, "no extra field agent_id"),
         ("jdb", {"login": ""}, "no login (parent)"),
@@ -316,9 +315,9 @@ def test_token_without_a_readable_exp(token: str) -> None:
 
 def test_token_is_masked_in_logs(vertex: Vertex, monkeypatch: pytest.MonkeyPatch) -> None:
     masked: list[str] = []
-    monkeypatch.setattr("tieout.providers.vertexplay.mask_secret", masked.append)
+    monkeypatch.setattr("tieout.providers.base.mask_secret", masked.extend)
     vertex.read()
-    assert masked == [vertex.hook._token]
+    assert vertex.hook._token in masked
 
 
 # -- HotRoad's configurable codes -------------------------------------------------------------------------------

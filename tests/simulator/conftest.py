@@ -43,3 +43,10 @@ def own(still: simulator.SimConfig) -> Iterator[simulator.RunningServer]:
     """A served instance of the test's own, with the real quotas of the documents."""
     with simulator.serve(replace(still, quota_scale=1.0, agents=sim_clients.SMALL)) as running:
         yield running
+
+
+@pytest.fixture
+def fast(still: simulator.SimConfig) -> Iterator[sim_clients.Client]:
+    """A caller of a quota-free instance of the test's own."""
+    with simulator.serve(replace(still, agents=sim_clients.SMALL)) as running:
+        yield sim_clients.Client(running.url)

@@ -42,7 +42,8 @@ def test_each_endpoint_throttles_with_its_own_code(own: simulator.RunningServer)
     for row in client.sim("calls"):
         assert (row["calls"], row["accepted"], row["throttled"], row["violations"]) == (2, 1, 1, 1)
         assert row["rejected"] == 0
-        assert row["first_at"] == row["last_accepted_at"] <= row["last_at"]
+        assert row["first_at"] == row["first_accepted_at"] == row["last_accepted_at"] <= row["last_at"]
+        assert row["interval_ms"] == own.simulator.config.interval_ms(row["provider"], row["endpoint"]) >= 1000
     assert len(client.sim("calls")) == 6
 
 
@@ -79,10 +80,42 @@ def test_a_withdrawn_call_gives_its_quota_back() -> None:
     ledger = CallLedger(interval_ms=lambda *_: 5000.0)
     assert ledger.arrive(key, at_ms=0, wall=100)
     assert ledger.arrive(key, at_ms=5000, wall=5100)
-    ledger.withdraw(key)
+    ledger.withdraw(key, at_ms=5000)
     assert ledger.arrive(key, at_ms=5001, wall=5101)
     [row] = ledger.report()
     assert (row["accepted"], row["throttled"], row["violations"], row["last_accepted_at"]) == (2, 1, 0, 5101)
+    assert row["first_accepted_at"] == 100
+
+
+def test_a_withdrawn_call_may_be_a_rejected_one_and_an_earlier_one() -> None:
+    key = ("jdb", "daily", "a")
+    ledger = CallLedger(interval_ms=lambda *_: 0.0)
+    assert ledger.arrive(key, at_ms=0, wall=100)
+    ledger.withdraw(key, at_ms=0, rejected=True)
+    [row] = ledger.report()
+    assert (row["accepted"], row["rejected"], row["first_accepted_at"], row["last_accepted_at"]) == (0, 1, None, None)
+    assert ledger.arrive(key, at_ms=1, wall=101)
+    assert ledger.arrive(key, at_ms=2, wall=102)
+    ledger.withdraw(key, at_ms=1)
+    [row] = ledger.report()
+    assert (row["accepted"], row["throttled"], row["last_accepted_at"]) == (1, 1, 102)
+
+
+def test_without_an_interval_no_call_is_too_soon() -> None:
+    """Calls that overlap may be judged in another order than they arrived in."""
+    ledger = CallLedger(interval_ms=lambda *_: 0.0)
+    assert [ledger.arrive(("a", "b", "c"), at_ms=at, wall=0) for at in (5, 4, 5, 3)] == [True] * 4
+    strict = CallLedger(interval_ms=lambda *_: 1.0)
+    assert [strict.arrive(("a", "b", "c"), at_ms=at, wall=0) for at in (5, 4, 6)] == [True, False, True]
+
+
+def test_how_much_of_the_quota_was_used_can_be_computed() -> None:
+    ledger = CallLedger(interval_ms=lambda *_: 1000.0)
+    for at in range(0, 20_001, 1250):
+        assert ledger.arrive(("a", "b", "c"), at_ms=at, wall=7_000 + at)
+    [row] = ledger.report()
+    span = row["last_accepted_at"] - row["first_accepted_at"]
+    assert (row["accepted"] - 1) * row["interval_ms"] / span == 0.8
 
 
 def test_quota_scale() -> None:
@@ -100,18 +133,6 @@ def test_once_only() -> None:
 
 
 # ---------------------------------------------------------------- faults
-
-
-@pytest.fixture
-def fast(still: simulator.SimConfig) -> Any:
-    with simulator.serve(replace(still, agents=SMALL)) as running:
-        yield Client(running.url)
-
-
-def fired(client: Client, number: int) -> int:
-    [row] = [one for one in client.sim("faults")["active"] if one["id"] == number]
-    assert isinstance(row["fired"], int)
-    return row["fired"]
 
 
 def test_throttle_and_429_cost_no_quota(own: simulator.RunningServer) -> None:
@@ -148,7 +169,7 @@ def test_bad_gateway_and_truncation(fast: Client) -> None:
     assert len(cut.content) < len(whole)
     with pytest.raises(requests.JSONDecodeError):
         cut.json()
-    assert fired(fast, number) == 1
+    assert fast.fired(number) == 1
     assert fast.summary(END - HOUR, END).content == whole
 
 
@@ -173,7 +194,7 @@ def test_reset_cuts_the_connection(fast: Client) -> None:
     with pytest.raises(requests.ConnectionError) as caught:
         fast.daily("09-03-2026")
     assert "reset" in str(caught.value).lower()
-    assert fired(fast, number) == 1
+    assert fast.fired(number) == 1
     assert fast.daily("09-03-2026")["status"] == "0000"
 
 
@@ -182,9 +203,9 @@ def test_moved_rows_lose_one_between_pages(fast: Client) -> None:
     whole = fast.bets(TODAY - DAY, TODAY - DAY + HOUR)["data"]["transactions"]
     number = fast.fault(name="moved_rows")
     assert fast.bets(TODAY - DAY, TODAY - DAY + HOUR)["data"]["transactions"] == whole
-    assert fired(fast, number) == 0
+    assert fast.fired(number) == 0
     pages = [fast.bets(**_split(window), start_index=n, page_size=10)["data"] for n in range(0, len(whole), 10)]
-    assert fired(fast, number) == 1
+    assert fast.fired(number) == 1
     assert [page["total"] for page in pages] == [len(whole)] + [len(whole) - 1] * (len(pages) - 1)
     seen = [row for page in pages for row in page["transactions"]]
     assert seen == whole[:10] + whole[11:]
@@ -206,7 +227,7 @@ def test_an_expired_token_stays_unknown(fast: Client) -> None:
     assert fast.betlogs(NOW - MINUTE, NOW).status_code == 401
     fast.tokens.clear()
     assert fast.betlogs(NOW - MINUTE, NOW).json()["code"] == 0
-    assert fired(fast, number) == 1
+    assert fast.fired(number) == 1
 
 
 def test_probability_repeats_and_filters_hold(still: simulator.SimConfig) -> None:
@@ -218,7 +239,7 @@ def test_probability_repeats_and_filters_hold(still: simulator.SimConfig) -> Non
             client = Client(server.url)
             runs.append([client.bets(NOW - HOUR, NOW, page_size=1)["code"] for _ in range(40)])
             assert client.rebates(TODAY, NOW)["code"] == 200
-            assert fired(client, 1) == runs[-1].count(408004)
+            assert client.fired(1) == runs[-1].count(408004)
     assert runs[0] == runs[1]
     assert 3 < runs[0].count(408004) < 25
 

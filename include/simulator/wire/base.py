@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
-# Decimals become JSON numbers digit for digit; money never passes a float.
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
+from simulator.encoding import encode
+
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -33,10 +33,11 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A response; `reset` cuts the connection instead."""
+    """A response; `stream` gives its body piece by piece instead; `reset` cuts the connection instead."""
 
     status: int = 200
     body: bytes = b""
+    stream: Callable[[], Iterator[bytes]] | None = None
     media: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     reset: bool = False
@@ -59,13 +60,36 @@ class Refused(Exception):
         self.agent_id = agent_id
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Where an answer holds its rows, and the fields of a row without which it is no row (`instant`: if any)."""
+
+    rows_at: tuple[str, ...]
+    id: str
+    amount: str
+    instant: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a call asks about: [start, end) in ms, and the game type where it asks for one."""
+
+    start: int
+    end: int
+    g_type: str | None = None
+
+
 class Endpoint(ABC):
-    """One provider endpoint: `identify` proves the caller, then quota is judged, then `answer` serves."""
+    """One provider endpoint: `identify` proves the caller, then quota is judged, then `answer` serves.
+
+    Where it serves rows, it has a `shape`, and the feed is called `provider`_`name`.
+    """
 
     provider: ClassVar[str]
     name: ClassVar[str]
     method: ClassVar[str]
     path: ClassVar[str]
+    shape: ClassVar[Shape | None] = None
 
     @abstractmethod
     def identify(self, received: Received) -> Admitted:
@@ -77,12 +101,20 @@ class Endpoint(ABC):
 
     @abstractmethod
     def answer(self, admitted: Admitted, received: Received) -> Answer:
-        """The response to an admitted call; raises Refused when its parameters are wrong."""
+        """The response to an admitted call; raises Refused when its parameters are wrong. May run in any thread."""
+
+    def outdated(self, admitted: Admitted, received: Received) -> Answer | None:
+        """What this caller gets if its timestamp is too old or too new for `received.wall`; None when it is neither."""
+        return None
+
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
+        """What a call asks about; raises Refused when its parameters are wrong."""
+        raise NotImplementedError
 
 
 def json_answer(value: object, *, status: int = 200) -> Answer:
     """`value` as compact JSON; Decimals are written as numbers."""
-    return Answer(status=status, body=_ENCODER.encode(value))
+    return Answer(status=status, body=encode(value))
 
 
 def json_object(text: bytes | str) -> dict[str, Any] | None:

@@ -12,8 +12,19 @@ import binascii
 import re
 from datetime import UTC, datetime, timedelta
 
-from simulator.config import HotRoadAgent, SimConfig
-from simulator.wire.base import Admitted, Answer, Endpoint, Received, Refused, json_answer, json_object
+from simulator.agents import HotRoadAgent
+from simulator.config import SimConfig
+from simulator.wire.base import (
+    Admitted,
+    Answer,
+    Asked,
+    Endpoint,
+    Received,
+    Refused,
+    Shape,
+    json_answer,
+    json_object,
+)
 from simulator.world import World
 from simulator.world.chance import CHINA_OFFSET, DAY, HOUR
 
@@ -71,6 +82,7 @@ class Summary(Endpoint):
     name = "summary"
     method = "POST"
     path = "/api/get_transactions_summary"
+    shape = Shape(rows_at=("data", "list"), id="gameCode", amount="betAmount")
 
     def __init__(self, config: SimConfig, world: World) -> None:
         self._worlds = world.hotroad
@@ -96,15 +108,10 @@ class Summary(Endpoint):
     def throttled(self) -> Answer:
         return error(TOO_FREQUENT)
 
-    def answer(self, admitted: Admitted, received: Received) -> Answer:
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
         body = admitted.values
         start, end = _hour(body.get("startTimeHr")), _hour(body.get("endTimeHr"))
-        filters = {name: body.get(name, "") for name in ("gameType", "gameCode")}
-        fits = all(
-            isinstance(value, str) and len(value) <= most
-            for value, most in zip(filters.values(), (10, 20), strict=True)
-        )
-        if start is None or end is None or not fits:
+        if start is None or end is None:
             raise Refused(error(PARAMETER))
         if not 0 < end - start <= LONGEST:
             raise Refused(error(TIME_RANGE))
@@ -112,7 +119,18 @@ class Summary(Endpoint):
             raise Refused(error(NOT_INTEGRATED))
         if start < received.now - REACH:
             raise Refused(error(OUT_OF_REACH))
-        rows = self._worlds[admitted.agent_id].summary(start, end, as_of=received.now)
+        return Asked(start=start, end=end)
+
+    def answer(self, admitted: Admitted, received: Received) -> Answer:
+        filters = {name: admitted.values.get(name, "") for name in ("gameType", "gameCode")}
+        fits = all(
+            isinstance(value, str) and len(value) <= most
+            for value, most in zip(filters.values(), (10, 20), strict=True)
+        )
+        if not fits:
+            raise Refused(error(PARAMETER))
+        asked = self.asked(admitted, received)
+        rows = self._worlds[admitted.agent_id].summary(asked.start, asked.end, as_of=received.now)
         wanted = {name: value for name, value in filters.items() if value}
         rows = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
         return json_answer({"code": SUCCESS, "data": {"list": rows}})

@@ -8,23 +8,28 @@ the provider's appendix 'Error codes'.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from simulator.config import JdbAgent, SimConfig
+from simulator.agents import JdbAgent
+from simulator.config import SimConfig
 from simulator.crypto import CryptoError, jdb_decrypt
 from simulator.wire.base import (
     Admitted,
     Answer,
+    Asked,
     Endpoint,
     Received,
     Refused,
+    Shape,
     json_answer,
     json_object,
     query_params,
 )
 from simulator.world import World
-from simulator.world.chance import CHINA_OFFSET, HOUR, SECOND
+from simulator.world.chance import CHINA_OFFSET, DAY, HOUR, SECOND
+from simulator.world.jdb import noon
 
 CIPHER_VALID = 30 * SECOND
 REACH_DAYS = 90
@@ -64,6 +69,11 @@ def _date(text: str) -> date | None:
         return None
 
 
+def _outdated(payload: Mapping[str, Any], received: Received) -> bool:
+    stamp = payload.get("ts")
+    return type(stamp) is not int or abs(received.wall - stamp) > CIPHER_VALID
+
+
 def newest_date(now: int) -> date:
     """The newest report date served at world time `now` (ms)."""
     moment = _EPOCH + timedelta(milliseconds=now + CHINA_OFFSET - AVAILABLE_AFTER)
@@ -82,6 +92,7 @@ class Daily(Endpoint):
     name = "daily"
     method = "GET"
     path = "/apiRequest.do"
+    shape = Shape(rows_at=("data",), id="uid", amount="bet")
 
     def __init__(self, config: SimConfig, world: World) -> None:
         self._worlds = world.jdb
@@ -113,8 +124,7 @@ class Daily(Endpoint):
         if "x" not in params:
             raise Refused(error("9004"))
         agent, payload = self._opened(agents, params["x"])
-        stamp = payload.get("ts")
-        if type(stamp) is not int or abs(received.wall - stamp) > CIPHER_VALID:
+        if _outdated(payload, received):
             raise Refused(error("9005"), agent_id=agent.agent_id)
         if payload.get("action") != 42:
             raise Refused(error("9007"), agent_id=agent.agent_id)
@@ -125,7 +135,10 @@ class Daily(Endpoint):
     def throttled(self) -> Answer:
         return error("9019")
 
-    def answer(self, admitted: Admitted, received: Received) -> Answer:
+    def outdated(self, admitted: Admitted, received: Received) -> Answer | None:
+        return error("9005") if _outdated(admitted.values, received) else None
+
+    def _report(self, admitted: Admitted, received: Received) -> tuple[date, str]:
         g_type, text = admitted.values.get("gType"), admitted.values.get("date")
         if g_type in (None, "") or text in (None, ""):
             raise Refused(error("8001"))
@@ -140,5 +153,13 @@ class Daily(Endpoint):
             raise Refused(error("8006"))
         if day < oldest_date(received.now):
             raise Refused(error("8009"))
-        rows = self._worlds[admitted.agent_id].report(day, number, as_of=received.now)
+        return day, number
+
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
+        day, g_type = self._report(admitted, received)
+        return Asked(start=noon(day), end=noon(day) + DAY, g_type=g_type)
+
+    def answer(self, admitted: Admitted, received: Received) -> Answer:
+        day, g_type = self._report(admitted, received)
+        rows = self._worlds[admitted.agent_id].report(day, g_type, as_of=received.now)
         return json_answer({"status": "0000", "data": rows})

@@ -14,9 +14,11 @@ from simulator.crypto import lucko_sign
 from simulator.wire.base import (
     Admitted,
     Answer,
+    Asked,
     Endpoint,
     Received,
     Refused,
+    Shape,
     json_answer,
     query_params,
     whole,
@@ -79,6 +81,10 @@ class _LuckoEndpoint(Endpoint):
             return 600101
         return 408000 if abs(received.wall - stamp) > TIMESTAMP_VALID else None
 
+    def outdated(self, admitted: Admitted, received: Received) -> Answer | None:
+        code = self._fault_of(dict(admitted.values), received)
+        return None if code is None else error(code)
+
     def throttled(self) -> Answer:
         return error(408004)
 
@@ -96,24 +102,24 @@ class Bets(_LuckoEndpoint):
     name = "bets"
     path = "/api/game/transaction/query"
     required = ("start_time", "end_time", "start_index", "page_size")
+    shape = Shape(rows_at=("data", "transactions"), id="id", amount="bet_amount", instant="bet_time")
 
-    def answer(self, admitted: Admitted, received: Received) -> Answer:
-        params = admitted.values
-        index, size = _page(params, "start_index", "page_size", MAX_BETS)
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
+        params, now = admitted.values, received.now
         start, end = whole(params["start_time"]), whole(params["end_time"])
         if start is None or end is None:
             raise Refused(error(600101))
-        now = received.now
         # "should be less than 1 day": a whole day is already too long.
         if not 0 < end - start < DAY or end > now or start < now - REACH:
             raise Refused(error(700401))
-        rows = self._worlds[admitted.agent_id].bets(start, end, as_of=now)
-        data = {
-            "start_index": index,
-            "page_size": size,
-            "total": len(rows),
-            "transactions": rows[index : index + size],
-        }
+        return Asked(start=start, end=end)
+
+    def answer(self, admitted: Admitted, received: Received) -> Answer:
+        index, size = _page(admitted.values, "start_index", "page_size", MAX_BETS)
+        asked = self.asked(admitted, received)
+        world = self._worlds[admitted.agent_id]
+        page = world.page(asked.start, asked.end, as_of=received.now, index=index, size=size)
+        data = {"start_index": index, "page_size": size, "total": page.total, "transactions": page.rows}
         return json_answer({"code": 200, "message": "success", "data": data})
 
 
@@ -126,8 +132,10 @@ class Rebates(_LuckoEndpoint):
     name = "rebates"
     path = "/api/promo/rebate/bill"
     required = ("start", "count")
+    shape = Shape(rows_at=("data", "list"), id="id", amount="rebate_amount", instant="create_time")
 
-    def _range(self, params: Any, now: int) -> tuple[int, int]:
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
+        params, now = admitted.values, received.now
         bounds: list[int | None] = []
         for name in ("time_start", "time_end"):
             bounds.append(whole(params[name]) if name in params else None)
@@ -139,15 +147,15 @@ class Rebates(_LuckoEndpoint):
         if start > end:
             raise Refused(error(600101))
         end = min(end, now)
-        return max(start, end - LONGEST_RANGE), end + 1
+        return Asked(start=max(start, end - LONGEST_RANGE), end=end + 1)
 
     def answer(self, admitted: Admitted, received: Received) -> Answer:
         params = admitted.values
         index, size = _page(params, "start", "count", MAX_REBATES)
         if params.get("status", "1") not in ("0", "1"):
             raise Refused(error(600101))
-        start, end = self._range(params, received.now)
-        rows = self._worlds[admitted.agent_id].rebates(start, end, as_of=received.now)
+        asked = self.asked(admitted, received)
+        rows = self._worlds[admitted.agent_id].rebates(asked.start, asked.end, as_of=received.now)
         for name in ("activity_id", "user_id", "status"):
             if name in params:
                 rows = [row for row in rows if str(row[name]) == params[name]]

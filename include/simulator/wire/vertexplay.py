@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 
-from simulator.config import SimConfig, VertexPlayAgent
+from simulator.agents import VertexPlayAgent
+from simulator.config import SimConfig
 from simulator.crypto import (
     CryptoError,
     digest,
@@ -24,7 +26,18 @@ from simulator.crypto import (
     vertexplay_signature,
 )
 from simulator.ledger import OnceOnly
-from simulator.wire.base import Admitted, Answer, Endpoint, Received, Refused, json_answer, json_object, whole
+from simulator.wire.base import (
+    Admitted,
+    Answer,
+    Asked,
+    Endpoint,
+    Received,
+    Refused,
+    Shape,
+    json_answer,
+    json_object,
+    whole,
+)
 from simulator.world import World
 from simulator.world.chance import DAY, MINUTE
 
@@ -42,6 +55,10 @@ MESSAGES = {
     83: "Signature error",
     84: "Encryption error",
 }
+
+
+def _outdated(stamp: int, wall: int) -> bool:
+    return abs(wall - stamp) > TIMESTAMP_VALID
 
 
 def _log_id(*label: object) -> str:
@@ -77,14 +94,13 @@ class Tokens:
     def __init__(self, config: SimConfig) -> None:
         self.expires_in = config.token_seconds
         self._key = digest(hashes.SHA256(), f"token key {config.seed}".encode())
-        self._issued = 0
+        self._numbers = count(1)
         self._revoked: set[str] = set()
 
     def issue(self, agent_id: str, *, wall: int) -> str:
         """A new token for `agent_id`."""
-        self._issued += 1
         issued = wall // 1000
-        jti = _log_id("token", agent_id, wall, self._issued)
+        jti = _log_id("token", agent_id, wall, next(self._numbers))
         claims = {"sub": agent_id, "iat": issued, "exp": issued + self.expires_in, "jti": jti}
         return jwt_encode(claims, key=self._key)
 
@@ -146,7 +162,7 @@ class Door:
             signed=signed,
             mode=agent.signature,
         )
-        if headers.get("x-signature", "") != expected or abs(received.wall - stamp) > TIMESTAMP_VALID:
+        if headers.get("x-signature", "") != expected or _outdated(stamp, received.wall):
             return 83
         fresh = self._nonces.first_use(agent.agent_id, headers["x-nonce"].encode(), at_ms=received.wall)
         return None if fresh else 83
@@ -160,12 +176,22 @@ class Door:
         return json_object(text) if self._ivs.first_use(agent.api_key, iv, at_ms=wall) else None
 
 
-class Auth(Endpoint):
+class _VertexPlayEndpoint(Endpoint):
+    provider = "vertexplay"
+    method = "POST"
+
+    def throttled(self) -> Answer:
+        return error(77)
+
+    def outdated(self, admitted: Admitted, received: Received) -> Answer | None:
+        stamp, nonce = int(received.headers["x-timestamp"]), received.headers["x-nonce"]
+        return error(83, nonce=nonce) if _outdated(stamp, received.wall) else None
+
+
+class Auth(_VertexPlayEndpoint):
     """POST /v2/auth: a bearer token for an agent id and its secret."""
 
-    provider = "vertexplay"
     name = "auth"
-    method = "POST"
     path = "/v2/auth"
 
     def __init__(self, door: Door) -> None:
@@ -178,9 +204,6 @@ class Auth(Endpoint):
             raise Refused(error(10, nonce=received.headers["x-nonce"]), agent_id=agent.agent_id)
         return Admitted(agent_id=agent.agent_id, values=payload)
 
-    def throttled(self) -> Answer:
-        return error(77)
-
     def answer(self, admitted: Admitted, received: Received) -> Answer:
         token = self._door.tokens.issue(admitted.agent_id, wall=received.wall)
         data = {"accessToken": token, "expiresIn": self._door.tokens.expires_in, "tokenType": "Bearer"}
@@ -188,13 +211,12 @@ class Auth(Endpoint):
         return json_answer({"code": 0, "message": "No error.", "data": data, "logUUID": log_id})
 
 
-class BetLogs(Endpoint):
+class BetLogs(_VertexPlayEndpoint):
     """POST /v2/betlogs: rows with betTime in [startDate, endDate), at most the agent's `row_cap`."""
 
-    provider = "vertexplay"
     name = "betlogs"
-    method = "POST"
     path = "/v2/betlogs"
+    shape = Shape(rows_at=("data",), id="transferId", amount="actualBetAmt", instant="betTime")
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -211,18 +233,21 @@ class BetLogs(Endpoint):
             raise Refused(unauthorized(), agent_id=agent.agent_id)
         return Admitted(agent_id=agent.agent_id, values=self._door.opened(agent, received))
 
-    def throttled(self) -> Answer:
-        return error(77)
+    def asked(self, admitted: Admitted, received: Received) -> Asked:
+        nonce, now = received.headers["x-nonce"], received.now
+        start, end = _instant(admitted.values.get("startDate")), _instant(admitted.values.get("endDate"))
+        if start is None or end is None:
+            raise Refused(error(11, nonce=nonce))
+        if not 0 < end - start <= LONGEST or end > now or start < now - REACH:
+            raise Refused(error(11, nonce=nonce))
+        return Asked(start=start, end=end)
 
     def answer(self, admitted: Admitted, received: Received) -> Answer:
         nonce = received.headers["x-nonce"]
-        start, end = _instant(admitted.values.get("startDate")), _instant(admitted.values.get("endDate"))
         source = whole(admitted.values.get("betSourceId"))
-        if start is None or end is None or source is None:
+        if source is None:
             raise Refused(error(11, nonce=nonce))
-        now = received.now
-        if not 0 < end - start <= LONGEST or end > now or start < now - REACH:
-            raise Refused(error(11, nonce=nonce))
+        asked = self.asked(admitted, received)
         world = self._door.worlds[admitted.agent_id]
-        rows = world.betlogs(start, end, as_of=now, source=source)[: world.agent.row_cap]
+        rows = world.encoded(asked.start, asked.end, as_of=received.now, source=source)[: world.agent.row_cap]
         return json_answer({"code": 0, "message": "No error.", "data": rows, "logUUID": _log_id(0, nonce)})

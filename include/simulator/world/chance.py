@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from random import Random
-from typing import TypeVar
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -15,8 +12,6 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 CHINA_OFFSET = 8 * HOUR  # UTC+8, the clock of HotRoad and JDB
 CENT = Decimal("0.01")
-
-T = TypeVar("T")
 
 
 def dice(*label: object) -> Random:
@@ -33,8 +28,3 @@ def digits(random: Random, size: int) -> str:
 def cents(value: Decimal) -> Decimal:
     """`value` rounded half away from zero to 2 decimals."""
     return value.quantize(CENT, ROUND_HALF_UP)
-
-
-def per_day(function: Callable[[int], T], *, keep: int = 160) -> Callable[[int], T]:
-    """Remember the result for the `keep` days (or hours) used last: ranges are asked in order."""
-    return lru_cache(maxsize=keep)(function)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from random import Random
 
 from simulator.world.chance import cents
+from simulator.world.texts import HOSTILE
 
 Stakes = tuple[tuple[str, Decimal], ...]
 
@@ -143,3 +144,11 @@ GAMES: tuple[Game, ...] = (
 )
 BAG: tuple[Game, ...] = tuple(game for game in GAMES for _ in range(game.weight))
 """The games as often as they are played: a draw from it is a weighted draw."""
+
+_HOSTILE_GAMES = tuple(
+    Game(game_id=text, weight=2, items=_dice_items, settle=_dice) for text in HOSTILE if text not in ("0", "-1")
+)
+HOSTILE_BAG = (*BAG, *(game for game in _HOSTILE_GAMES for _ in range(game.weight)))
+"""The same with games whose ids are hostile texts."""
+
+BY_ID: dict[str, Game] = {game.game_id: game for game in (*GAMES, *_HOSTILE_GAMES)}

@@ -12,10 +12,12 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-from simulator.config import LuckoAgent, SimConfig
+from simulator.agents import LuckoAgent
+from simulator.config import SimConfig
 from simulator.world.bets import CANCELLED, INVALID, PLACED, SETTLED, VOIDED, Bet, Version
 from simulator.world.chance import DAY, HOUR, MINUTE, SECOND, dice, digits
-from simulator.world.games import BAG, Game, Outcome, Stakes, split
+from simulator.world.games import BAG, HOSTILE_BAG, Game, Outcome, Stakes, split
+from simulator.world.texts import marked, name
 
 DISPATCH_FROM, DISPATCH_UNTIL = 10 * MINUTE, HOUR
 """Rebates of a settlement day are dispatched this long after its end."""
@@ -78,7 +80,8 @@ def users_of(agent: LuckoAgent) -> tuple[User, ...]:
         number = 7001 + n if form == _USER_FORMS[0] else n + 1
         main = ("USD", "USD", "CNY", "USD", "CNY", "VND2")[n % 6]
         second = ("CNY" if main == "USD" else "USD",) if n % 10 == 0 else ()
-        people.append(User(user_id=form.format(number), currencies=(main, *second)))
+        user_id = form.format(number)
+        people.append(User(user_id=name(n, user_id) if agent.hostile_ids else user_id, currencies=(main, *second)))
     return tuple(people)
 
 
@@ -140,14 +143,17 @@ def _history(random: Random, game: Game, bet: _Placed, *, quiet: bool) -> tuple[
     return (placed, settled)
 
 
-def new_bet(random: Random, *, user_id: str, currency: str, bet_time: int, quiet: bool = False) -> Bet:
-    """A bet with its whole natural history."""
-    game = random.choice(BAG)
+def new_bet(
+    random: Random, *, user_id: str, currency: str, bet_time: int, quiet: bool = False, hostile: bool = False
+) -> Bet:
+    """A bet with its whole natural history; `hostile` makes its id or game a hostile text now and then."""
+    game = random.choice(HOSTILE_BAG if hostile else BAG)
     amount = _amount(random, currency)
     stakes = split(random, amount, game.items(random))
     placed = _Placed(bet_time, amount, stakes, game.game_id == "101" and random.random() < 0.5)
+    plain = f"{bet_time // 1000:08x}{digits(random, 16)}"
     return Bet(
-        id=f"{bet_time // 1000:08x}{digits(random, 16)}",
+        id=marked(plain) if hostile else plain,
         user_id=user_id,
         game_id=game.game_id,
         table=f"iN{random.randrange(12):02d}KcYR",
@@ -188,7 +194,14 @@ def natural_day(config: SimConfig, agent: LuckoAgent, people: tuple[User, ...], 
         for n, bet_time in enumerate(_instants(random, agent, start + hour * HOUR, pace)):
             user = random.choice(people)
             currency = user.currencies[-1] if random.random() < 0.2 else user.currencies[0]
-            bet = new_bet(random, user_id=user.user_id, currency=currency, bet_time=bet_time, quiet=n < 2)
+            bet = new_bet(
+                random,
+                user_id=user.user_id,
+                currency=currency,
+                bet_time=bet_time,
+                quiet=n < 2,
+                hostile=agent.hostile_ids,
+            )
             inside = clipped(bet, config)
             if inside is not None:
                 bets.append(inside)

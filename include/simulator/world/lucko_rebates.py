@@ -8,16 +8,18 @@ Statement)'.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 from typing import Any
 
-from simulator.config import LuckoAgent, SimConfig
+from simulator.agents import LuckoAgent
+from simulator.config import SimConfig
 from simulator.world.bets import SETTLED, ZERO, Bet, Version
 from simulator.world.chance import DAY, dice, digits
 from simulator.world.lucko_bets import DISPATCH_FROM, DISPATCH_UNTIL
 from simulator.world.plants import RATES, Draft, Kind, choose, rebate_amount
+from simulator.world.texts import marked
 
 IDLE_USERS = ("idle001", "idle002", "idle003")
 """Users who never bet, yet now and then receive an empty rebate."""
@@ -25,7 +27,10 @@ IDLE_USERS = ("idle001", "idle002", "idle003")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebate:
-    """One dispatched rebate; `kind` and `breaks_at` (ms) say what was planted and since when it shows."""
+    """One dispatched rebate; `kind` and `breaks_at` (ms) say what was planted and since when it shows.
+
+    A late one appears at `late_until` only; a failed one may succeed at `recovers_at` (ms).
+    """
 
     id: str
     activity_id: str
@@ -41,6 +46,18 @@ class Rebate:
     txn_ids: tuple[str, ...]
     kind: str | None = None
     breaks_at: int | None = None
+    late_until: int | None = None
+    recovers_at: int | None = None
+
+    @property
+    def appears_at(self) -> int:
+        """The instant (ms) since which the provider reports it."""
+        return self.create_time if self.late_until is None else self.late_until
+
+    def shown(self, as_of: int) -> Rebate:
+        """The rebate with the status it shows at `as_of`."""
+        recovered = self.recovers_at is not None and self.recovers_at <= as_of
+        return replace(self, status=1) if recovered else self
 
     def row(self) -> dict[str, Any]:
         """The row the provider serves; a failed rebate has no wallet transaction."""
@@ -111,8 +128,9 @@ def _dispatch_times(random: Random, day: int) -> Iterable[int]:
 
 def _ids(random: Random, config: SimConfig, agent: LuckoAgent, create_time: int) -> dict[str, Any]:
     activity = dice(config.seed, agent.agent_id, "activity").getrandbits(96)
+    plain = f"{create_time // 1000:08x}{digits(random, 16)}"
     return {
-        "id": f"{create_time // 1000:08x}{digits(random, 16)}",
+        "id": marked(plain) if agent.hostile_ids else plain,
         "activity_id": f"{activity:024x}",
         "wallet_txn_id": f"{create_time // 1000:08x}{digits(random, 16)}",
         "create_time": create_time,

@@ -1,7 +1,7 @@
 """Row contracts: a provider's JSON row becomes typed values, or a reject that says why.
 
-A contract is a msgspec struct whose fields are named like the staging columns. Rows decode straight to exact
-Decimals (a JSON number is read from its text, never through a float). Unknown fields are kept as ``extra``.
+A contract is a msgspec struct whose fields are named like the staging columns. An amount (``Decimal``) is read from
+its text, never through a float, and only if that text is a plain decimal. Unknown fields are kept as ``extra``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, cast, get_type_hints
 
 import msgspec
 
+from tieout.core import amounts
+
 MAX_EPOCH_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last instant Python can hold
-MAX_MONEY_TEXT = 40
 
 EpochMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_EPOCH_MS, description="milliseconds since the Unix epoch")]
 Ident = Annotated[str, msgspec.Meta(min_length=1, max_length=255, description="opaque identifier")]
@@ -26,20 +27,28 @@ Code = Annotated[str, msgspec.Meta(max_length=255, description="short text, may 
 ZonedInstant = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 instant with a zone")]
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+ControlTotal = Annotated[int, msgspec.Meta(ge=0, le=2**53, description="how many rows the provider says there are")]
 
 #: Default of an optional field kept as raw JSON (msgspec cannot make a Raw part of a union with None).
 ABSENT = msgspec.Raw(b"")
 
 #: Beyond, parsers begin to give up, PostgreSQL's among them.
 MAX_NESTING = 200
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+#: Bytes of a nested value, and of a row that has unknown fields: parsed, they take many times as much.
+MAX_JSON = 1_000_000
+_BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 # What PostgreSQL's jsonb cannot hold although it is valid JSON: NUL, lone surrogates, absurd exponents.
 _RISKY_JSON = re.compile(rb"\\u|[0-9][eE][+-]?[0-9]{3}")
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=False):
-    """Base of all row contracts. Unknown fields fail the fast decode and are split off on the slow path."""
+    """Base of all row contracts. Unknown fields fail the fast decode and are split off on the slow path.
+
+    ``amounts_are_numbers``: how the document writes amounts; rows that do it the other way take the slow path.
+    """
+
+    amounts_are_numbers: ClassVar[bool] = False
 
 
 class RowRejected(Exception):
@@ -49,18 +58,6 @@ class RowRejected(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
-
-
-def _money(value: Decimal | None) -> str | None:
-    if value is None:
-        return None
-    text = str(value)
-    if "E" in text and abs(value.adjusted()) < MAX_MONEY_TEXT:
-        text = format(value, "f")
-    # What still has an exponent is beyond any amount, and perhaps beyond what numeric can hold.
-    if len(text) > MAX_MONEY_TEXT or not value.is_finite() or "E" in text:
-        raise RowRejected("bad_value", f"amount {text[:60]!r} is not a finite number of at most 40 characters")
-    return text
 
 
 def _text(value: str | None) -> str | None:
@@ -73,6 +70,8 @@ def _json(value: msgspec.Raw) -> str | None:
     raw = bytes(value)
     if raw in (b"", b"null"):
         return None
+    if len(raw) > MAX_JSON:
+        raise RowRejected("bad_value", f"nested JSON has {len(raw)} bytes, at most {MAX_JSON} are kept")
     try:
         if raw.count(b"[") + raw.count(b"{") > MAX_NESTING and _depth(raw) > MAX_NESTING:
             raise RowRejected("bad_value", f"nested JSON is deeper than {MAX_NESTING} levels")
@@ -129,7 +128,6 @@ def _epoch_or_null(value: int | None) -> int | None:
 
 
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
-    (lambda kind: Decimal in kind, _money),
     (lambda kind: msgspec.Raw in kind, _json),
     (lambda kind: list in kind, _jsonable),
     (lambda kind: str in kind, _text),
@@ -174,8 +172,59 @@ class RowCodec:
         return tuple(self.struct.__struct_encode_fields__)
 
     @cached_property
+    def _amounts(self) -> tuple[str, ...]:
+        """The fields that are amounts."""
+        hints = get_type_hints(self.struct)
+        return tuple(name for name in self.columns if Decimal in _kinds(hints[name]))
+
+    @cached_property
+    def _amount_positions(self) -> tuple[int, ...]:
+        return tuple(map(self.columns.index, self._amounts))
+
+    @cached_property
+    def _amount_wire_names(self) -> tuple[str, ...]:
+        return tuple(self.wire_names[position] for position in self._amount_positions)
+
+    @cached_property
+    def _optional_amounts(self) -> frozenset[str]:
+        fields = msgspec.structs.fields(self.struct)
+        return frozenset(field.encode_name for field in fields if field.name in self._amounts and not field.required)
+
+    def _with_amounts_as(self, kind: Any, absent: Any) -> type[Row]:
+        """Return the struct with its amounts left as they are spelled: a Decimal would no longer show that."""
+        fields: list[Any] = []
+        for field in msgspec.structs.fields(self.struct):
+            is_amount = field.name in self._amounts
+            type_, default = (kind, absent) if is_amount else (field.type, field.default)
+            if field.required:
+                fields.append((field.name, type_))
+            else:
+                fields.append((field.name, type_ | None if is_amount and absent is None else type_, default))
+        wire = msgspec.defstruct(
+            self.struct.__name__,
+            fields,
+            bases=(Row,),
+            rename=dict(zip(self.columns, self.wire_names, strict=True)),
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=False,
+        )
+        return cast("type[Row]", wire)
+
+    @cached_property
+    def _text_struct(self) -> type[Row]:
+        """Rows whose amounts are all JSON texts."""
+        return self._with_amounts_as(str, None)
+
+    @cached_property
+    def _any_decoder(self) -> msgspec.json.Decoder[Row]:
+        """Decodes rows whose amounts are texts or numbers."""
+        return msgspec.json.Decoder(self._with_amounts_as(msgspec.Raw, ABSENT))
+
+    @cached_property
     def _decoder(self) -> msgspec.json.Decoder[Row]:
-        return msgspec.json.Decoder(self.struct)
+        """Decodes rows as the document writes them."""
+        return self._any_decoder if self.struct.amounts_are_numbers else msgspec.json.Decoder(self._text_struct)
 
     @cached_property
     def _converters(self) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
@@ -191,7 +240,7 @@ class RowCodec:
         return tuple(found)
 
     def decode(self, raw: msgspec.Raw | bytes) -> tuple[Row, str | None]:
-        """Return the typed row and its unknown fields as JSON text (None when there are none)."""
+        """Return the row and its unknown fields as JSON text (None when there are none); ``values`` reads amounts."""
         try:
             return self._decoder.decode(raw), None
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -201,6 +250,8 @@ class RowCodec:
 
     def _decode_slowly(self, raw: msgspec.Raw | bytes) -> tuple[Row, str | None]:
         """Strip key whitespace (JDB sends ``"tax "``), set unknown fields apart, decode the rest strictly."""
+        if memoryview(raw).nbytes > MAX_JSON:
+            raise RowRejected("bad_value", f"the row breaks its contract and has more than {MAX_JSON} bytes")
         try:
             fields = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -209,12 +260,12 @@ class RowCodec:
         for key, value in fields.items():
             name = key.strip()
             if name in stripped and bytes(stripped[name]) != bytes(value):
-                raise RowRejected("key_spelled_twice", f"field {name!r} comes twice with different values")
+                raise RowRejected("key_spelled_twice", f"field {name[:60]!r} comes twice with different values")
             stripped[name] = value
         known = {name: value for name, value in stripped.items() if name in self.wire_names}
         unknown = {name: value for name, value in stripped.items() if name not in self.wire_names}
         try:
-            row = self._decoder.decode(msgspec.json.encode(known))
+            row = self._any_decoder.decode(msgspec.json.encode(known))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RowRejected("bad_value", str(error)) from None
         return row, _json(msgspec.Raw(msgspec.json.encode(unknown))) if unknown else None
@@ -222,6 +273,16 @@ class RowCodec:
     def values(self, row: Row) -> list[Any]:
         """Return the row's values in column order, in the form COPY takes."""
         values = list(msgspec.structs.astuple(row))
+        spelled = [values[position] for position in self._amount_positions]
+        try:
+            if isinstance(row, self._text_struct):
+                amounts.check_texts(spelled, self._amount_wire_names)
+            else:
+                digits = amounts.from_json(spelled, self._amount_wire_names, self._optional_amounts)
+                for position, text in zip(self._amount_positions, digits, strict=True):
+                    values[position] = text
+        except ValueError as error:
+            raise RowRejected("bad_value", str(error)) from None
         for position, convert in self._converters:
             values[position] = convert(values[position])
         return values

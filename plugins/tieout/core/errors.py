@@ -11,6 +11,7 @@
     │   └── SuspectReading     rows are kept, but the reading could not be certified
     └── RetryLater             the same call can succeed later; carries the delay
         ├── Throttled          the provider's quota was exceeded
+        ├── QuotaBusy          the merchant's next free instant is too far away to sleep until it
         ├── NotReady           the slice is not over yet, or the provider has not integrated it
         └── Unreachable        timeouts, resets, 5xx, HTML or truncated bodies, lost database connections
 """
@@ -94,7 +95,16 @@ class RetryLater(TieoutError):
 
 
 class Throttled(RetryLater):
-    """The provider refused the call because its frequency limit was exceeded."""
+    """The provider refused the call because its frequency limit was exceeded.
+
+    ``endpoint``: whose limit it is, when that is not the feed's own endpoint (a call for a token); else None.
+    """
+
+    endpoint: str | None = None
+
+
+class QuotaBusy(RetryLater):
+    """No call was made: the merchant's turn comes too late for a worker to sleep until then."""
 
 
 class NotReady(RetryLater):

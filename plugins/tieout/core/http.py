@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.util.proxy import connection_requires_http_tunnel
 
+from tieout.core import egress
 from tieout.core.clock import Clock
-from tieout.core.errors import ConfigError, FatalError, Throttled, Unreachable
+from tieout.core.errors import ConfigError, FatalError, Throttled, TieoutError, Unreachable
 
 CHUNK = 64 * 1024
 #: No provider may send a caller away for longer.
 MAX_RETRY_AFTER = timedelta(days=1)
+#: What may come besides the body: status lines, headers, chunk sizes, trailers.
+FRAMING = 1024 * 1024
+#: One of these at most: every layer multiplies what a few bytes can become.
+ENCODINGS = ("gzip", "x-gzip", "deflate", "identity", "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpLimits:
-    """Bounds of one call: seconds to connect and between bytes, bytes of a decoded body."""
+    """Bounds of one call: seconds to connect, between bytes and in all, bytes of a decoded body."""
 
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
+    total_timeout: float = 300.0
     max_body: int = 64 * 1024 * 1024
 
 
@@ -46,6 +55,10 @@ def base_url(host: str | None, *, port: int | None = None, allow_http: bool = Fa
         raise ConfigError(f"{who} has a host that is no http(s) address: {error}.") from None
     if url.scheme not in ("http", "https") or not url.hostname:
         raise ConfigError(f"{who} has a host that is no http(s) address.")
+    try:
+        egress.check_host(url.hostname)
+    except egress.ForbiddenAddress as error:
+        raise ConfigError(f"{who} names no provider: {error}.", advice="Enter the provider's API address.") from None
     if url.username or url.password or url.query or url.fragment:
         raise ConfigError(f"{who} must not carry credentials, a query or a fragment in its host.")
     if url.scheme == "http" and not (allow_http or _is_loopback(url.hostname)):
@@ -68,11 +81,11 @@ def _is_loopback(host: str) -> bool:
 
 def new_session(auth: requests.auth.AuthBase | None = None) -> requests.Session:
     """Return a session that verifies TLS, never follows ~/.netrc, and honours the proxy environment variables."""
-    session = requests.Session()
+    session = egress.guard(requests.Session())
     # trust_env would also let ~/.netrc replace the Authorization header; proxies are looked up explicitly.
     session.trust_env = False
     session.auth = auth
-    session.headers.update({"Accept": "application/json", "User-Agent": "tieout"})
+    session.headers.update({"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "tieout"})
     return session
 
 
@@ -86,46 +99,136 @@ def call(
 ) -> bytes:
     """Sign and send *request* now and return its decoded body.
 
-    Raises Unreachable (timeouts, resets, 5xx, HTML, truncated or oversize bodies), Throttled (429, with the
-    delay of Retry-After), FatalError (redirects, 401/403, other 4xx).
+    Raises Unreachable (timeouts, resets, 5xx, HTML, truncated, oversize or endless answers), Throttled (429, with the
+    delay of Retry-After), FatalError (redirects, 401/403, other 4xx), ConfigError (addresses and fields of the
+    connection that cannot be used).
     """
-    bounds = limits or HttpLimits()
+    try:
+        return _call(session, request, clock, limits or HttpLimits(), auth_statuses)
+    except TieoutError as error:
+        # The frames and errors below hold the signed request: a log that shows local variables would show it.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
+
+
+def _call(
+    session: requests.Session,
+    request: requests.Request,
+    clock: Clock,
+    bounds: HttpLimits,
+    auth_statuses: tuple[int, ...],
+) -> bytes:
     try:
         prepared = session.prepare_request(request)
-    except requests.RequestException as error:
+    except (requests.RequestException, ValueError) as error:
         raise ConfigError(f"the address of the connection cannot be used: {_cause(error)}.") from None
-    url = urlsplit(prepared.url or "")
-    host = url.netloc
-    proxies: Any = {} if _is_loopback(url.hostname or "") else requests.utils.get_environ_proxies(prepared.url or "")
-    try:
-        response = session.send(
-            prepared,
-            timeout=(bounds.connect_timeout, bounds.read_timeout),
-            allow_redirects=False,
-            stream=True,
-            # The session ignores the environment, so a company's own CA bundle is looked up here.
-            verify=os.environ.get("REQUESTS_CA_BUNDLE") or True,
-            proxies=proxies,
-        )
-        with response:
-            _check_status(response, host, clock, auth_statuses)
-            body = _read_bounded(response, bounds.max_body, host)
-    except requests.exceptions.SSLError as error:
-        if any(name in _cause(error) for name in ("SSLEOFError", "SSLZeroReturnError", "SSLSyscallError")):
-            # A server that closes during the handshake is restarting, not impersonated.
-            raise Unreachable(f"no complete answer from {host}: {_cause(error)}.") from None
-        raise FatalError(
-            f"the TLS certificate of {host} cannot be verified, or it speaks no TLS: {_cause(error)}.",
-            advice="Check the host of the connection and the machine's CA certificates.",
-        ) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
-        # `from None`: the chained exception would show the signed URL.
-        raise Unreachable(
-            f"no complete answer from {host}: {_cause(error)}.",
-            advice="The provider or the network on the way is down; if it lasts, check the host of the connection.",
-        ) from None
+    host = urlsplit(prepared.url or "").netloc
+    verify, proxies = _route(prepared.url or "")
+    with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING) as budget:
+        try:
+            response = session.send(
+                prepared,
+                timeout=(bounds.connect_timeout, bounds.read_timeout),
+                allow_redirects=False,
+                stream=True,
+                verify=verify,
+                proxies=proxies,
+            )
+            with response:
+                _check_status(response, host, clock, auth_statuses)
+                _check_encoding(response, host)
+                body = _read_bounded(response, bounds.max_body, host)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, zlib.error) as error:
+            raise _broken_off(error, host, budget) from None
+        except egress.ForbiddenAddress as error:
+            raise _forbidden(host, error) from None
+        except ValueError as error:
+            raise ConfigError(
+                f"a field of the connection cannot be sent in a header: {_cause(error)}.",
+                advice="Check login and extra of the connection for line breaks and foreign characters.",
+            ) from None
     _refuse_html(response, body, host)
     return body
+
+
+def open_connection(session: requests.Session, url: str, *, limits: HttpLimits | None = None) -> None:
+    """Make sure that *session* holds an open connection to *url*, through the proxy where there is one.
+
+    Sends no request: a call made right after it finds TCP, the proxy's tunnel and TLS set up and arrives without delay.
+    Raises what ``call`` raises when there is no way to the server.
+    """
+    bounds = limits or HttpLimits()
+    host = urlsplit(url).netloc
+    verify, proxies = _route(url)
+    adapter = session.get_adapter(url)
+    assert isinstance(adapter, HTTPAdapter)
+    with egress.budget(bounds.connect_timeout, FRAMING) as budget:
+        try:
+            pool = adapter.get_connection_with_tls_context(
+                requests.Request("GET", url).prepare(), verify, proxies=proxies
+            )
+            assert isinstance(pool, urllib3.HTTPConnectionPool)
+            adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+            _connect(pool, bounds.connect_timeout)
+        except egress.ForbiddenAddress as error:
+            raise _forbidden(host, error) from None
+        except (ssl.SSLError, urllib3.exceptions.SSLError) as error:
+            raise _broken_off(requests.exceptions.SSLError(error), host, budget) from None
+        except (OSError, urllib3.exceptions.HTTPError, HTTPException) as error:
+            raise _broken_off(error, host, budget) from None
+
+
+def _connect(pool: urllib3.HTTPConnectionPool, timeout: float) -> None:
+    """Do a pool's own steps before a request: it has no public method that stops there."""
+    # The pool hands out an open connection, and not one that the server has closed meanwhile.
+    connection = pool._get_conn()
+    try:
+        if connection.is_closed:
+            connection.timeout = timeout
+            if connection_requires_http_tunnel(pool.proxy, pool.proxy_config, pool.scheme):
+                pool._prepare_proxy(connection)
+            else:
+                connection.connect()
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        pool._put_conn(connection)
+
+
+def _route(url: str) -> tuple[bool | str, dict[str, str]]:
+    """Return requests' ``verify`` and ``proxies`` for *url*.
+
+    The session ignores the environment, so a company's own CA bundle and its proxies are looked up here.
+    """
+    local = _is_loopback(urlsplit(url).hostname or "")
+    proxies: dict[str, str] = {} if local else requests.utils.get_environ_proxies(url)
+    return os.environ.get("REQUESTS_CA_BUNDLE") or True, proxies
+
+
+def _forbidden(host: str, error: egress.ForbiddenAddress) -> ConfigError:
+    return ConfigError(
+        f"{host} leads where no provider can be: {error}.",
+        advice="Check the host of the connection and what its name resolves to.",
+    )
+
+
+def _broken_off(error: Exception, host: str, budget: egress.Budget) -> TieoutError:
+    """Return the error for a call without a complete answer."""
+    if budget.spent:
+        return Unreachable(f"the answer of {host} {budget.spent} and was not read to its end.")
+    if not isinstance(error, requests.exceptions.SSLError):
+        return Unreachable(
+            f"no complete answer from {host}: {_cause(error)}.",
+            advice="The provider or the network on the way is down; if it lasts, check the host of the connection.",
+        )
+    if any(name in _cause(error) for name in ("SSLEOFError", "SSLZeroReturnError", "SSLSyscallError")):
+        # A server that closes during the handshake is restarting, not impersonated.
+        return Unreachable(f"no complete answer from {host}: {_cause(error)}.")
+    return FatalError(
+        f"the TLS certificate of {host} cannot be verified, or it speaks no TLS: {_cause(error)}.",
+        advice="Check the host of the connection and the machine's CA certificates.",
+    )
 
 
 def _check_status(response: requests.Response, host: str, clock: Clock, auth_statuses: tuple[int, ...]) -> None:
@@ -151,6 +254,12 @@ def _check_status(response: requests.Response, host: str, clock: Clock, auth_sta
 
 class NotAuthorised(FatalError):
     """HTTP 401 or 403."""
+
+
+def _check_encoding(response: requests.Response, host: str) -> None:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ENCODINGS:
+        raise Unreachable(f"{host} answered in the encoding {encoding[:40]!r}, which was not asked for.")
 
 
 def _retry_after(response: requests.Response, clock: Clock) -> timedelta | None:

@@ -334,6 +334,14 @@ def beside(manifest: PathLike, uri: str) -> PathLike:
     return path
 
 
+def below(base: PathLike, uri: str) -> PathLike:
+    """Return the path below *base* of a manifest whose *uri* the ledger keeps; the base may have moved since."""
+    path = base
+    for part in uri.rsplit("/", _DEPTH)[1:]:
+        path = path / part
+    return path
+
+
 #: How many steps a manifest lies below the base: provider, feed, agent, day, range, reading, file.
 _DEPTH = 7
 

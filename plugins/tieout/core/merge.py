@@ -32,7 +32,9 @@ class MergeSql(FeedSql):
             """
 WITH source AS ({source}), merged AS (
     INSERT INTO {target} AS t (agent, {columns}, extra, reading_id, load_id, first_seen_at, last_changed_at)
-    SELECT %(agent)s, {columns}, extra, {reading}, %(load_id)s, _first, _began FROM source
+    SELECT %(agent)s, {columns}, extra, {reading}, %(load_id)s, _first, _began FROM source AS e
+    -- Also a conflict that changes nothing would lock its row, and locking writes to the log.
+    WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE t.agent = %(agent)s AND {on_key} AND NOT ({known}))
     ON CONFLICT (agent, {key}) DO UPDATE SET {assignments}
     WHERE ({changed}) AND {newer} AND {same}
     RETURNING t.*, (xmax = 0) AS _inserted
@@ -46,6 +48,8 @@ FROM merged AS m {slices} GROUP BY 1"""
             reading=READING_ID,
             key=names(self.feed.key),
             assignments=listed(assignments),
+            on_key=self.on_key("t", "e"),
+            known=self._changed("e"),
             changed=self._changed("excluded"),
             newer=self._newer(),
             same=self._same_immutable("excluded"),

@@ -7,23 +7,25 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 import tieout
 from tieout.core.clock import Clock
-from tieout.core.errors import ContractBroken, NotReady, PastReach, Throttled, Unreachable
+from tieout.core.errors import ContractBroken, NotReady, PastReach, RetryLater, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.landing import (
     Manifest,
     PageEntry,
     PathLike,
     ReadingWriter,
+    SliceEntry,
     WindowEntry,
     new_reading_id,
-    newest_manifest,
     slice_folder,
 )
-from tieout.core.quota import QuotaKey
+from tieout.core.quota import WIDENED_FOR, Priority, QuotaKey
+from tieout.core.replay import readings_covering
 from tieout.core.slices import Slice, Window, stamp
 
 log = logging.getLogger(__name__)
@@ -36,13 +38,25 @@ BACKOFF = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 #: A provider that asks for more patience than this gets its task back later instead of a sleeping worker.
 MAX_PATIENCE = timedelta(minutes=2)
+_WIDENED = (
+    "%s: %s The calls of %s now keep %g s between them, until no throttle answer has come for %s. Find out who else "
+    "calls with this merchant's credentials. To narrow it at once, set min_interval and widened_at of its row in "
+    "ops.quota to null; to keep it for good, widened_at only."
+)
 
 
 class Quota(Protocol):
     """What pull needs of the quota."""
 
-    def acquire(self, key: QuotaKey, interval: timedelta) -> datetime: ...
-    def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> None: ...
+    def acquire(
+        self,
+        key: QuotaKey,
+        interval: timedelta,
+        *,
+        priority: Priority = Priority.LIVE,
+        keep_warm: Callable[[], object] | None = None,
+    ) -> datetime: ...
+    def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> timedelta | None: ...
     def now(self) -> datetime: ...
 
 
@@ -52,13 +66,19 @@ class Caller(Protocol):
     @property
     def merchant_id(self) -> str: ...
 
+    def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
+        """Do beforehand what a call would have to wait for (a connection, a token); cheap when nothing is missing."""
+
     def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
         """Sign now, call once, return the body. Raises the classed errors of tieout.core.errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PullPlan:
-    """What to read: a slice of a feed of an agent. ``interval``, ``lag``: as declared for this agent."""
+    """What to read: a slice of a feed of an agent. ``interval``, ``lag``: as declared for this agent.
+
+    ``slices``: the pieces of ``slice``, when adjoining slices are read together and certified one by one.
+    """
 
     feed: FeedSpec
     agent: str
@@ -67,6 +87,7 @@ class PullPlan:
     interval: timedelta
     lag: timedelta
     kind: str = "first"
+    slices: tuple[Slice, ...] = ()
 
     @property
     def where(self) -> str:
@@ -84,11 +105,12 @@ class SlicePuller:
     landing: PathLike
     jitter: Callable[[], float] = field(default=random.random)
 
-    def pull(self, plan: PullPlan) -> tuple[str, Manifest] | str:
+    def pull(self, plan: PullPlan) -> tuple[str, Manifest] | str | list[str]:
         """Read the slice and return (manifest path, manifest).
 
-        Beyond the provider's reach, return only the path of the newest reading landing holds. Raises NotReady
-        before the slice is over, PastReach when it is gone, and the errors of the provider's calls.
+        Beyond the provider's reach, return only the path of the newest reading landing holds, or a list of paths,
+        oldest first, when it takes several to cover the slice. Raises NotReady before the slice is over, PastReach when
+        it is gone, and the errors of the provider's calls.
         """
         now = self.quota.now()
         self._check_ready(plan, now)
@@ -124,25 +146,29 @@ class SlicePuller:
                 delay=ready_at - now,
             )
 
-    def _beyond_reach(self, plan: PullPlan, now: datetime) -> str | None:
+    def _beyond_reach(self, plan: PullPlan, now: datetime) -> str | list[str] | None:
         reach = plan.feed.reach
         if reach is None or plan.slice.start >= now - reach:
             return None
-        found = newest_manifest(
+        held = readings_covering(
             self.landing,
             provider=plan.feed.provider,
             feed=plan.feed.name,
             agent=plan.agent,
             slice_=plan.slice,
+            options=plan.options,
         )
-        if found is None:
+        if not held.readings:
+            partly = held.missing != (plan.slice,)
+            lacks = f"lacks {', '.join(map(str, held.missing))} of it" if partly else "holds no reading of this slice"
             raise PastReach(
                 f"{plan.feed.title} can be asked back to {stamp(now - reach)} only ({reach.days} days), "
-                "and landing holds no reading of this slice.",
+                f"and landing {lacks}.",
                 advice=f"The oldest date to be had is {now - reach + timedelta(days=1):%Y-%m-%d}.",
             )
-        log.warning("%s: beyond the provider's reach, taken from landing: %s", plan.where, found)
-        return str(found)
+        paths = [str(reading.manifest) for reading in held.readings]
+        log.warning("%s: beyond the provider's reach, taken from landing: %s", plan.where, ", ".join(paths))
+        return paths[0] if len(paths) == 1 else paths
 
     def _read_whole(self, plan: PullPlan, window: Window, writer: ReadingWriter, entries: list[WindowEntry]) -> None:
         """Read one window, in halves when its answer is so long that the provider may have cut it off."""
@@ -201,24 +227,55 @@ class SlicePuller:
 
     def _call(self, plan: PullPlan, window: Window, offset: int) -> tuple[datetime, bytes, Page]:
         """Wait for quota, sign and call; a throttled or lost call is repeated a few times in place."""
-        key = QuotaKey(provider=plan.feed.provider, endpoint=plan.feed.endpoint, merchant_id=self.caller.merchant_id)
         for attempt in range(1, MAX_CALL_TRIES + 1):
-            requested_at = self.quota.acquire(key, plan.interval)
+            try:
+                self.caller.prepare(plan.feed, window, offset)
+            except (Throttled, Unreachable) as error:
+                self._recover(plan, error, attempt)
+                continue
+            requested_at = self.quota.acquire(
+                self._key(plan, plan.feed.endpoint),
+                plan.interval,
+                priority=Priority.of_kind(plan.kind),
+                keep_warm=partial(self._keep_warm, plan, window, offset),
+            )
             try:
                 body = self.caller.fetch(plan.feed, window, offset)
                 return requested_at, body, plan.feed.read_page(body)
-            except Throttled as error:
-                widen = _widened(plan)
-                self.quota.push_back(key, error.delay or widen or plan.interval, widen_to=widen)
-                if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
-                    raise
-                log.warning("%s: throttled, attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
-            except Unreachable as error:
-                if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
-                    raise
-                log.warning("%s: attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
-                self.clock.sleep(self._pause(error, attempt).total_seconds())
+            except (Throttled, Unreachable) as error:
+                self._recover(plan, error, attempt)
         raise AssertionError("unreachable")
+
+    def _keep_warm(self, plan: PullPlan, window: Window, offset: int) -> None:
+        """Renew what was prepared before a long wait. What fails is left to the call, which is repeated in place."""
+        try:
+            self.caller.prepare(plan.feed, window, offset)
+        except Throttled as error:
+            self._push_back(plan, error)
+        except RetryLater as error:
+            log.info("%s: not ready for the call yet: %s", plan.where, error.message)
+
+    def _recover(self, plan: PullPlan, error: Throttled | Unreachable, attempt: int) -> None:
+        """Push the quota back or pause before the next attempt; raise *error* when there is to be none here."""
+        if isinstance(error, Throttled):
+            self._push_back(plan, error)
+        if attempt == MAX_CALL_TRIES or (error.delay or BACKOFF) > MAX_PATIENCE:
+            raise error
+        log.warning("%s: attempt %d of %d: %s", plan.where, attempt, MAX_CALL_TRIES, error.message)
+        if isinstance(error, Unreachable):
+            self.clock.sleep(self._pause(error, attempt).total_seconds())
+
+    def _push_back(self, plan: PullPlan, error: Throttled) -> None:
+        """Tell all who share the quota. A feed's spacing widens, unless the answer itself says how long to wait."""
+        endpoint = error.endpoint or plan.feed.endpoint
+        widen = _widened(plan) if endpoint == plan.feed.endpoint and error.delay is None else None
+        key = self._key(plan, endpoint)
+        spacing = self.quota.push_back(key, error.delay or widen or plan.interval, widen_to=widen)
+        if spacing is not None:
+            log.warning(_WIDENED, plan.where, error.message, key, spacing.total_seconds(), WIDENED_FOR)
+
+    def _key(self, plan: PullPlan, endpoint: str) -> QuotaKey:
+        return QuotaKey(provider=plan.feed.provider, endpoint=endpoint, merchant_id=self.caller.merchant_id)
 
     def _pause(self, error: Unreachable, attempt: int) -> timedelta:
         if error.delay is not None:
@@ -250,6 +307,7 @@ class SlicePuller:
             finished_at=self.quota.now(),
             problem=problem,
             tieout_version=tieout.__version__,
+            slices=[SliceEntry(start=piece.start, end=piece.end) for piece in plan.slices],
         )
 
 

@@ -1,153 +1,198 @@
 """Quota: one row per (provider, endpoint, merchant) in PostgreSQL decides when the next call may be made.
 
-A caller reserves the next free instant in one statement (generic cell rate algorithm on the database's clock,
-spacing = interval x 1.02) and sleeps outside any lock. A caller that wakes too late for its slot gives it up
-and reserves anew, so that a stalled process never bunches calls up. Throttle answers push the row forward
-for everyone, on every machine.
+Callers queue in the row, by class and then by arrival. Who is first takes the next slot shortly before it begins
+(generic cell rate algorithm on the database's clock, spacing = interval x 1.02) and sleeps outside any lock until it
+does. Taken so late, a slot is never kept by a caller that died, and a throttle answer that pushes the row forward holds
+for everyone who waits, on every machine. A caller that wakes too late gives its slot back and takes another.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 from sqlalchemy import URL
 
 from tieout.core.clock import Clock
-from tieout.core.errors import Throttled, Unreachable
-from tieout.core.warehouse import connect
+from tieout.core.errors import QuotaBusy, Unreachable
+from tieout.core.quota_row import LONGEST_NAP, SPACING, WIDENED_FOR, Priority, QuotaKey, QuotaRows, Step, Ticket
+from tieout.core.steady import SteadyConnection
+
+__all__ = ["SPACING", "WIDENED_FOR", "PostgresQuota", "Priority", "QuotaKey"]
 
 log = logging.getLogger(__name__)
 
-SPACING = 1.02
-MAX_SLOTS_GIVEN_UP = 1000
-#: Seconds a caller sleeps for its slot at most; beyond, its task is retried later.
+#: Seconds a caller waits for its turn at most, all naps together; beyond, its task is retried later. A provider that
+#: asks everyone to stay away for longer must not hold workers and pull slots.
 LONGEST_WAIT = 600.0
-#: A caller may wake this much of the spare spacing after its slot and still use it.
-LATE_SHARE = 0.5
-#: Seconds a sleeping process may oversleep on an ordinary kernel without being counted as late.
-TIMER_GRANULARITY = 0.005
-
-_RESERVE = """
-INSERT INTO ops.quota AS q (provider, endpoint, merchant_id, next_free_at, reserved)
-VALUES (%(provider)s, %(endpoint)s, %(merchant_id)s, clock_timestamp() + %(spacing)s, 1)
-ON CONFLICT (provider, endpoint, merchant_id) DO UPDATE SET
-    next_free_at = greatest(q.next_free_at, clock_timestamp())
-                   + greatest(%(spacing)s, coalesce(q.min_interval, '0') * %(factor)s),
-    reserved = q.reserved + 1,
-    given_up = q.given_up + %(given_up)s,
-    updated_at = clock_timestamp()
-RETURNING next_free_at - greatest(%(spacing)s, coalesce(q.min_interval, '0') * %(factor)s) AS slot,
-          clock_timestamp() AS now
-"""
-
-_PUSH_BACK = """
-INSERT INTO ops.quota AS q (provider, endpoint, merchant_id, next_free_at, min_interval, throttled, throttled_at)
-VALUES (%(provider)s, %(endpoint)s, %(merchant_id)s, clock_timestamp() + %(delay)s, %(widen_to)s, 1,
-        clock_timestamp())
-ON CONFLICT (provider, endpoint, merchant_id) DO UPDATE SET
-    next_free_at = greatest(q.next_free_at, clock_timestamp() + %(delay)s),
-    min_interval = greatest(q.min_interval, %(widen_to)s),
-    throttled = q.throttled + 1,
-    throttled_at = clock_timestamp(),
-    updated_at = clock_timestamp()
-RETURNING min_interval
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuotaKey:
-    """What a provider counts calls by."""
-
-    provider: str
-    endpoint: str
-    merchant_id: str
-
-    def __str__(self) -> str:
-        return f"{self.provider} {self.endpoint} of merchant {self.merchant_id}"
+#: Slots one caller may be too late for before it says that the machine is overloaded.
+MAX_SLOTS_GIVEN_UP = 50
+#: A caller may wake this much of the spare spacing after its slot and still use it: what is left is for the ways of two
+#: calls to differ in. Giving the slot back costs a few milliseconds only …
+LATE_SHARE = 0.25
+#: … and a sleeping process may oversleep this many seconds on an ordinary kernel without being counted as late.
+TIMER_GRANULARITY = 0.002
+#: Seconds before its slot a caller takes it, and seconds from now a slot begins at the earliest. Both grow by what the
+#: database takes to answer.
+LEAD = 0.05
+MARGIN = 0.005
+#: Seconds before taking its slot a caller looks after its connection: opening one may take some round trips.
+WARM_UP = 1.0
+#: Seconds between two looks at a row whose slots follow each other faster than anybody can sleep.
+SHORTEST_NAP = 0.005
+#: The clocks are compared again when the answer took longer than this many seconds, up to so many times.
+QUICK_ANSWER = 0.005
+COMPARISONS = 3
 
 
 class PostgresQuota:
-    """Reserves call instants in ``ops.quota``; safe for any number of processes on any number of machines.
+    """Grants call instants from ``ops.quota``; safe for any number of processes on any number of machines.
 
-    Holds one autocommit connection, opened at the first use. Raises Unreachable when the database is lost.
+    Holds one autocommit connection, opened on entering and again when it is lost. Raises Unreachable when the
+    database is not there on entering, or does not come back. ``database_clock``: replaces the database's clock in tests
+    whose sleeps take no time.
     """
 
-    def __init__(self, url: str | URL, clock: Clock) -> None:
-        self._url = url
+    def __init__(
+        self, url: str | URL, clock: Clock, *, database_clock: Callable[[], datetime | None] = lambda: None
+    ) -> None:
         self._clock = clock
-        self._context = connect(url, autocommit=True)
-        self._connection: psycopg.Connection | None = None
+        self._connection = SteadyConnection(url, clock)
+        self._rows = QuotaRows(self._connection, database_clock)
+        self._latency = 0.0
 
     def __enter__(self) -> PostgresQuota:
-        self._connection = self._context.__enter__()
+        self._connection.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._context.__exit__(*error)  # type: ignore[arg-type]
-        self._connection = None
+        self._connection.__exit__(*error)
 
-    def acquire(self, key: QuotaKey, interval: timedelta) -> datetime:
-        """Wait for the next free instant and return it (database clock): the instant of the call to be made.
+    def acquire(
+        self,
+        key: QuotaKey,
+        interval: timedelta,
+        *,
+        priority: Priority = Priority.LIVE,
+        keep_warm: Callable[[], object] | None = None,
+    ) -> datetime:
+        """Wait for this caller's turn and return it (database clock): the instant of the call to be made now.
 
-        Raises Throttled when the slot is more than LONGEST_WAIT away, Unreachable when the machine is so slow that
-        slots keep passing before it wakes.
+        *keep_warm* is called shortly before the turn comes, when there was something to wait for. Raises QuotaBusy
+        when the turn is more than LONGEST_WAIT away, Unreachable when the database does not come back or the machine
+        is so slow that slot after slot passes before it wakes.
         """
-        given_up = 0
+        ticket = Ticket.of(key, interval, priority)
+        spare = interval.total_seconds() * (SPACING - 1)
+        began = self._clock.monotonic()
         for _ in range(MAX_SLOTS_GIVEN_UP):
-            slot, now = self._reserve(key, interval, given_up)
-            started = self._clock.monotonic()
-            wait = (slot - now).total_seconds()
-            if wait > LONGEST_WAIT:
-                # The provider asked everyone to stay away; sleeping here would hold a worker and a pull slot.
-                raise Throttled(f"{key} may be called again in {wait:.0f} s only.", delay=timedelta(seconds=wait))
-            if wait > 0:
-                log.info("quota: %s waits %.2f s for its slot", key, wait)
-                self._clock.sleep(wait)
-            late = self._clock.monotonic() - started - max(wait, 0)
-            # A slot reserved for "now" cannot be missed: nothing was slept through.
-            allowed = max(interval.total_seconds() * (SPACING - 1) * LATE_SHARE, TIMER_GRANULARITY)
-            if wait <= 0 or late <= allowed:
-                return now + timedelta(seconds=self._clock.monotonic() - started)
-            given_up = 1
-            log.info("quota: %s woke %.3f s late and gives its slot up", key, late)
-        raise Unreachable(f"no slot of {key} could be met; this machine is overloaded.")
+            step = self._queue(ticket, began, keep_warm)
+            late = self._sleep_until(step.slot)
+            if late <= max(spare * LATE_SHARE, TIMER_GRANULARITY):
+                return step.slot + timedelta(seconds=max(late, 0.0))
+            log.info("quota: %s woke %.3f s late and gives its slot back", key, late)
+            ticket = ticket.after(step, missed=True)
+        raise Unreachable(
+            f"no slot of {key} could be met: {MAX_SLOTS_GIVEN_UP} times this process woke too late.",
+            advice="The machine is overloaded; run fewer tasks at a time on it.",
+        )
 
     def now(self) -> datetime:
         """Return the database's clock."""
-        (now,) = self._one("SELECT clock_timestamp()", {})
-        assert isinstance(now, datetime)
-        return now
+        return self._rows.now()
 
-    def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> None:
-        """Keep everyone from calling for *delay*; with *widen_to*, space all later calls at least that far."""
-        parameters = {**_key(key), "delay": delay, "widen_to": widen_to}
-        (widened,) = self._one(_PUSH_BACK, parameters)
+    def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> timedelta | None:
+        """Keep everyone from calling for *delay*; with *widen_to*, space all later calls at least that far.
+
+        Return the new spacing when this widened it, else None. It ends by itself WIDENED_FOR after the last throttle
+        answer.
+        """
+        row = self._rows.push_back(key, delay, widen_to)
         log.warning(
-            "quota: %s was throttled; next call in %.1f s, spacing %s",
+            "quota: %s was throttled; next call in %.1f s, calls %s",
             key,
             delay.total_seconds(),
-            f"at least {widened.total_seconds():g} s" if widened else "as declared",
+            f"at least {row.min_interval.total_seconds():g} s apart"
+            if row.min_interval
+            else "as far apart as declared",
         )
+        return row.min_interval if row.widened else None
 
-    def _reserve(self, key: QuotaKey, interval: timedelta, given_up: int) -> tuple[datetime, datetime]:
-        parameters = {**_key(key), "spacing": interval * SPACING, "factor": SPACING, "given_up": given_up}
-        slot, now = self._one(_RESERVE, parameters)
-        return slot, now
+    def _queue(self, ticket: Ticket, began: float, keep_warm: Callable[[], object] | None) -> Step:
+        """Wait until the next slot is this caller's."""
+        waits = False
+        while True:
+            step = self._take_turn(ticket)
+            if step.granted:
+                return step
+            ticket = ticket.after(step)
+            now = self._clock.monotonic()
+            wait = (step.slot - step.now).total_seconds()
+            if now - began + wait > LONGEST_WAIT:
+                raise QuotaBusy(
+                    f"the next free call of {ticket.key} is {wait:.0f} s away ({step.ahead} callers go before).",
+                    advice="Nothing is wrong, unless the provider throttles: see ops.quota.",
+                    delay=timedelta(seconds=wait),
+                )
+            if not waits:
+                log.info("quota: %s waits about %.2f s for its turn, %d before it", ticket.key, wait, step.ahead)
+                waits = True
+            self._nap(now + wait - self._lead, keep_warm)
 
-    def _one(self, statement: str, parameters: dict[str, object]) -> tuple[Any, ...]:
-        if self._connection is None:
-            raise RuntimeError("PostgresQuota is used outside of its with block")
-        try:
-            row = self._connection.execute(statement, parameters).fetchone()
-        except psycopg.OperationalError as error:
-            raise Unreachable(f"lost the warehouse while waiting for quota: {str(error).strip()}.") from error
-        assert row is not None
-        return row
+    def _take_turn(self, ticket: Ticket) -> Step:
+        asked = self._clock.monotonic()
+        step = self._rows.take_turn(
+            ticket,
+            lead=timedelta(seconds=self._lead),
+            margin=timedelta(seconds=MARGIN + 2 * self._latency),
+        )
+        # Longer than a nap: the server was away, which says nothing about its next answer.
+        self._latency = min(self._clock.monotonic() - asked, 1.0)
+        if step.narrowed:
+            log.info(
+                "quota: calls of %s are as far apart as declared again: no throttle answer for %s",
+                ticket.key,
+                WIDENED_FOR,
+            )
+        return step
 
+    @property
+    def _lead(self) -> float:
+        return LEAD + 2 * self._latency
 
-def _key(key: QuotaKey) -> dict[str, object]:
-    return {"provider": key.provider, "endpoint": key.endpoint, "merchant_id": key.merchant_id}
+    def _nap(self, until: float, keep_warm: Callable[[], object] | None) -> None:
+        """Sleep until a monotonic instant, but not so long that the others take this caller for dead."""
+        now = self._clock.monotonic()
+        longest = now + LONGEST_NAP.total_seconds()
+        end = min(max(until, now + SHORTEST_NAP), longest)
+        if keep_warm is not None and end < longest:
+            self._sleep(end - WARM_UP - now)
+            keep_warm()
+        self._sleep(end - self._clock.monotonic())
+
+    def _sleep_until(self, slot: datetime) -> float:
+        """Sleep until *slot* (database clock) and return how many seconds too late it is then."""
+        begins = self._begins(slot)
+        self._sleep(begins - self._clock.monotonic())
+        return self._clock.monotonic() - begins
+
+    def _begins(self, slot: datetime) -> float:
+        """Return the monotonic instant at which *slot* begins, by the quickest of a few comparisons of the clocks.
+
+        Taking the slot does not tell: its answer waited for the disk.
+        """
+        quickest, begins = float("inf"), 0.0
+        for _ in range(COMPARISONS):
+            asked = self._clock.monotonic()
+            now = self._rows.now()
+            took = self._clock.monotonic() - asked
+            if took < quickest:
+                quickest, begins = took, asked + took / 2 + (slot - now).total_seconds()
+            if quickest <= QUICK_ANSWER:
+                break
+        return begins
+
+    def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self._clock.sleep(seconds)

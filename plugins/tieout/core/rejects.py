@@ -17,6 +17,8 @@ from tieout.core.landing import Manifest
 log = logging.getLogger(__name__)
 
 MAX_RAW_TEXT = 100_000
+#: Longer than any key that keeps its contract; an index does not take texts of any length.
+MAX_KEY_TEXT = 512
 #: Beyond, rows are counted only: the answers themselves lie in landing.
 MAX_KEPT = 10_000
 _BATCH = 200
@@ -64,7 +66,8 @@ class RejectLog:
         if self.count > MAX_KEPT:
             return
         # NUL cannot be stored in text, not even as part of the evidence.
-        text = bytes(raw).decode("utf-8", "replace").replace("\0", "\\u0000")[:MAX_RAW_TEXT]
+        start = bytes(memoryview(raw)[: 4 * MAX_RAW_TEXT])
+        text = start.decode("utf-8", "replace").replace("\0", "\\u0000")[:MAX_RAW_TEXT]
         self._waiting.append(
             _Reject(
                 page=page,
@@ -125,4 +128,8 @@ def natural_key(raw: str, feed: FeedSpec) -> str | None:
         return None
     wire = dict(zip(feed.codec.columns, feed.codec.wire_names, strict=True))
     parts = [fields.get(wire[name]) for name in feed.key if name in wire]
-    return "|".join(map(str, parts)).replace("\0", "") if parts and None not in parts else None
+    if not parts or None in parts:
+        return None
+    # A reject's key may be anything: half a surrogate pair cannot be stored either.
+    key = "|".join(map(str, parts)).replace("\0", "")[:MAX_KEY_TEXT]
+    return key.encode("utf-8", "replace").decode()

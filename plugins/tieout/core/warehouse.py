@@ -44,12 +44,26 @@ def connect(url: str | URL, *, autocommit: bool = False) -> Iterator[psycopg.Con
 
     Commits on success and rolls back on error unless *autocommit*.
     """
+    connection = _open(url, autocommit)
     try:
-        with psycopg.connect(conninfo(url), autocommit=autocommit) as connection:
+        with connection:
             yield connection
     except psycopg.OperationalError as error:
-        raise Unreachable(
-            f"the warehouse is not reachable: {str(error).strip()}.",
-            advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
-            delay=RECONNECT_DELAY,
-        ) from error
+        raise _not_reachable(error) from error
+
+
+def _open(url: str | URL, autocommit: bool) -> psycopg.Connection:
+    try:
+        return psycopg.connect(conninfo(url), autocommit=autocommit)
+    except psycopg.OperationalError as error:
+        problem = _not_reachable(error)
+    # Raised here, without the driver's frames: they hold the password, and some logs show local variables.
+    raise problem
+
+
+def _not_reachable(error: psycopg.OperationalError) -> Unreachable:
+    return Unreachable(
+        f"the warehouse is not reachable: {str(error).strip()}.",
+        advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
+        delay=RECONNECT_DELAY,
+    )

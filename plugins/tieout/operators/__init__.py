@@ -1,7 +1,22 @@
 """Airflow operators: thin, over the core."""
 
 from tieout.operators.load import LoadSliceOperator
+from tieout.operators.monitor import RecordLostOperator
 from tieout.operators.pull import PullSliceOperator
 from tieout.operators.reconcile import CoverageSensor, JudgeDayOperator
+from tieout.operators.repair import PlanRepairOperator, RepairBatchOperator
+from tieout.operators.replay import PlanReplayOperator, ReplayBatchOperator
+from tieout.operators.revisit import RevisitFeedOperator
 
-__all__ = ["CoverageSensor", "JudgeDayOperator", "LoadSliceOperator", "PullSliceOperator"]
+__all__ = [
+    "CoverageSensor",
+    "JudgeDayOperator",
+    "LoadSliceOperator",
+    "PlanRepairOperator",
+    "PlanReplayOperator",
+    "PullSliceOperator",
+    "RecordLostOperator",
+    "RepairBatchOperator",
+    "ReplayBatchOperator",
+    "RevisitFeedOperator",
+]

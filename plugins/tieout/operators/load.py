@@ -7,17 +7,16 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 
-from tieout.core.errors import located
-from tieout.core.load import load_reading
+from tieout.operators.base import new_ingest
 from tieout.providers import feed_spec
-from tieout.settings import WAREHOUSE_CONN_ID
-from tieout.warehouse import warehouse_url
+from tieout.settings import WAREHOUSE_CONN_ID, landing_base
 
 
 class LoadSliceOperator(BaseOperator):
     """Load the reading whose manifest *manifest* names: decode, COPY, one merge, one transaction with its certificate.
 
-    Needs no provider connection. Raises SuspectReading (rows kept, no retry) when the reading cannot be certified.
+    A list of manifests is loaded one after the other. Needs no provider connection. Raises SuspectReading (rows kept,
+    no retry) when a reading cannot be certified.
     """
 
     template_fields: Sequence[str] = ("provider", "feed", "agent", "manifest", "warehouse_conn_id")
@@ -29,7 +28,7 @@ class LoadSliceOperator(BaseOperator):
         provider: str,
         feed: str,
         agent: str,
-        manifest: str = "{{ ti.xcom_pull(task_ids='pull_slice') }}",
+        manifest: Any = "{{ ti.xcom_pull(task_ids='pull_slice') }}",
         warehouse_conn_id: str = WAREHOUSE_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -41,10 +40,8 @@ class LoadSliceOperator(BaseOperator):
         self.warehouse_conn_id = warehouse_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load the reading and return its certificate's figures."""
-        path = ObjectStoragePath(self.manifest)
-        with located(f"{self.provider} {self.feed} agent={self.agent} manifest={self.manifest}"):
-            certificate = load_reading(
-                warehouse_url(self.warehouse_conn_id), feed_spec(self.provider, self.feed), path, path.parent
-            )
+        """Load what was landed and return its certificate's figures."""
+        paths = [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
+        ingest = new_ingest(landing_base(), self.warehouse_conn_id)
+        certificate = ingest.load(feed_spec(self.provider, self.feed), [ObjectStoragePath(path) for path in paths])
         return {"reading_id": certificate.reading_id, "state": certificate.state, "rows": certificate.rows}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
-import msgspec
 import requests
 from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
 
 from tieout.core.clock import Clock, SystemClock
+from tieout.core.envelope import message_text
 from tieout.core.errors import (
     ConfigError,
     ContractBroken,
@@ -26,10 +27,12 @@ from tieout.core.errors import (
     Unreachable,
 )
 from tieout.core.feed import FeedSpec
-from tieout.core.http import HttpLimits, base_url, call, new_session
+from tieout.core.http import HttpLimits, base_url, call, new_session, open_connection
+from tieout.core.redaction import redact, remember
 from tieout.core.slices import Window
 
-SHORT_TEST_LIMITS = HttpLimits(connect_timeout=5, read_timeout=15)
+SHORT_TEST_LIMITS = HttpLimits(connect_timeout=5, read_timeout=15, total_timeout=25)
+MAX_IDENTIFIER = 255
 
 
 class ConnectionLike(Protocol):
@@ -64,11 +67,12 @@ class ErrorTable:
 
     def error(self, code: object, message: object = "") -> TieoutError:
         """Return the classed error for a business code other than success."""
-        said = f", the provider says {str(message)[:200]!r}" if message else ""
+        words = message_text(message)
+        said = f", the provider says {words!r}" if words else ""
         known = self.codes.get(str(code))
         if known is None:
             return FatalError(
-                f"{self.provider} answered the undocumented code {str(code)[:40]!r}{said}.",
+                f"{self.provider} answered the undocumented code {redact(str(code))[:40]!r}{said}.",
                 advice="Ask the provider what it means; nothing of this answer was taken as data.",
             )
         text = f"{self.provider} answered code {code} ({known.meaning}){said}."
@@ -100,53 +104,9 @@ PAST_REACH = Code(
 )
 
 
-def decode_envelope(body: bytes, form: type[Any], provider: str) -> Any:
-    """Decode an answer's envelope. Raises Unreachable for truncated JSON, ContractBroken for another form.
-
-    A value that is no JSON (NaN, half a surrogate pair) costs its row, not the page: the row keeps it marked with
-    NUL, which no contract accepts.
-    """
-    try:
-        return msgspec.json.decode(body, type=form)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise _undocumented(provider, error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        marked = _BAD_VALUE.sub(_mark, body)
-        if marked == body:
-            raise Unreachable(f"{provider} answered {len(body)} bytes that are no complete JSON: {error}.") from None
-    try:
-        return msgspec.json.decode(marked, type=form)
-    except msgspec.ValidationError as error:
-        raise _undocumented(provider, error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreachable(f"{provider} answered {len(body)} bytes that are no complete JSON: {error}.") from None
-
-
-def _undocumented(provider: str, error: Exception) -> ContractBroken:
-    return ContractBroken(
-        f"{provider} answered JSON of an undocumented form: {error}.",
-        advice="Compare the answer with the provider's document.",
-    )
-
-
-#: Whole strings are matched so that what only looks like a bad value inside of them is left alone.
-_BAD_VALUE = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b', re.DOTALL)
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.|[\x00-\x1f]",
-    re.DOTALL,
-)
-
-
-def _mark(match: re.Match[bytes]) -> bytes:
-    value = match[0]
-    return _ESCAPE.sub(_mark_escape, value) if value.startswith(b'"') else b'"\\u0000%b"' % value
-
-
-def _mark_escape(match: re.Match[bytes]) -> bytes:
-    escape = match[0]
-    if len(escape) == 1:
-        return b"\\u%04x" % escape[0]
-    return b"\\u0000%b" % escape[1:] if len(escape) == 6 else escape
+def protect(*secrets: str | bytes) -> None:
+    """Keep secrets, however they are spelled, out of Airflow's logs and out of errors that quote a provider."""
+    mask_secret(list(remember(*secrets)))
 
 
 class ProviderHook(BaseHook):
@@ -176,6 +136,7 @@ class ProviderHook(BaseHook):
         # Called with the endpoint before calls of the hook's own (VertexPlay's token): they wait for quota too.
         self.wait_for: Callable[[str], object] = wait_for or (lambda endpoint: None)
         self._session: requests.Session | None = None
+        self._rehearsed = False
 
     @property
     def connection(self) -> ConnectionLike:
@@ -195,13 +156,19 @@ class ProviderHook(BaseHook):
     def url(self) -> str:
         """The provider's base URL. Raises ConfigError unless https (or loopback, or allow_http)."""
         allow = str(self.extra.get("allow_http", "")).lower() in ("true", "1", "yes")
-        connection = self.connection
-        return base_url(connection.host, port=connection.port, allow_http=allow, conn_id=self.conn_id)
+        # No local variable holds the connection: its repr shows the password.
+        host, port = self.connection.host, self.connection.port
+        return base_url(host, port=port, allow_http=allow, conn_id=self.conn_id)
 
     @property
     @abstractmethod
     def merchant_id(self) -> str:
         """The provider's own id of the agent."""
+
+    def secrets(self) -> tuple[str | bytes, ...]:
+        """What must never be shown: the password, and extra fields whose names Airflow hides too."""
+        hidden = (str(value) for key, value in self.extra.items() if key.endswith("_secret") or key == "api_key")
+        return (self.connection.password or "", *hidden)
 
     @abstractmethod
     def auth(self) -> requests.auth.AuthBase:
@@ -222,8 +189,23 @@ class ProviderHook(BaseHook):
     def get_conn(self) -> requests.Session:
         """Return the signed session, made once."""
         if self._session is None:
+            protect(*self.secrets())
             self._session = new_session(self.auth())
         return self._session
+
+    def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
+        """Do beforehand what the call would have to wait for: load what signs it, open the connection. Sends nothing.
+
+        Raises the classed errors of tieout.core.errors when there is no way to the server.
+        """
+        session = self.get_conn()
+        if not self._rehearsed:
+            # The first signature of a process loads ciphers: a tenth of a second on a busy machine. This one is thrown
+            # away, and what is wrong with it the call will say.
+            with suppress(requests.RequestException, ValueError):
+                session.prepare_request(self.request(feed, window, offset))
+            self._rehearsed = True
+        open_connection(session, self.url, limits=self.limits)
 
     def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
         """Sign now, call once and return the body. Raises the classed errors of tieout.core.errors."""
@@ -244,6 +226,17 @@ class ProviderHook(BaseHook):
             # Nothing retries a test: only what happened and what to do.
             return False, f"{error.message} {error.advice}".strip()
         return True, f"{self.hook_name} answered and accepted the signature of merchant {self.merchant_id}."
+
+    def identifier(self, name: str, value: Any) -> str:
+        """Return *value* as the provider's id of the agent. Raises ConfigError unless it can stand in any log line."""
+        text = self.required(name, value)
+        if not text.isprintable() or text != text.strip() or len(text) > MAX_IDENTIFIER:
+            raise ConfigError(
+                f"connection {self.conn_id!r} ({self.conn_type}) has a {name} with spaces around it, with line breaks "
+                f"or other characters that cannot be printed, or of more than {MAX_IDENTIFIER} characters.",
+                advice="Enter it again; it was probably copied together with something else.",
+            )
+        return text
 
     def required(self, name: str, value: Any) -> str:
         """Return *value* as text. Raises ConfigError naming the connection's field when it is empty."""

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import requests
 from requests.auth import HTTPBasicAuth
 
 from tieout.core.contract import ABSENT, Ident, Row
+from tieout.core.envelope import decode_data, decode_envelope
 from tieout.core.errors import ConfigError, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec, Page, whole_windows
 from tieout.core.slices import Slice, Window
 from tieout.core.tables import staging
-from tieout.providers.base import Code, ErrorTable, ProviderHook, decode_envelope
+from tieout.providers.base import Code, ErrorTable, ProviderHook
 
 GMT8 = timezone(timedelta(hours=8))
 HOUR = timedelta(hours=1)
@@ -34,6 +35,8 @@ _RETRY = Code(error=Unreachable, meaning="named in the connection's retry_codes"
 
 class Summary(Row, frozen=True, rename="camel"):
     """Totals of one game ('Return Result', data.list). Numbers of at most four decimals; some may be absent."""
+
+    amounts_are_numbers: ClassVar[bool] = True
 
     game_type: Ident
     game_code: Ident
@@ -54,7 +57,7 @@ class _List(msgspec.Struct):
 class _Envelope(msgspec.Struct):
     code: str | int
     data: msgspec.Raw = ABSENT
-    message: Any = None
+    message: msgspec.Raw = ABSENT
 
 
 def read_summary(body: bytes) -> Page:
@@ -62,7 +65,7 @@ def read_summary(body: bytes) -> Page:
     envelope: _Envelope = decode_envelope(body, _Envelope, "HotRoad")
     if envelope.code != SUCCESS:
         raise ERRORS.error(envelope.code, envelope.message)
-    data: _List = decode_envelope(bytes(envelope.data) or b"null", _List, "HotRoad")
+    data: _List = decode_data(envelope.data, _List, "HotRoad")
     return Page(total=None, rows=data.rows)
 
 
@@ -117,7 +120,10 @@ def summary_params(agent_id: str, range_: Slice) -> dict[str, str]:
 
 
 class HotRoadHook(ProviderHook):
-    """Connection type ``hotroad``: host, login and password = Basic auth, extra ``agent_id``, ``retry_codes``."""
+    """Connection type ``hotroad``: host, login and password = Basic auth, extra ``agent_id``, ``retry_codes``.
+
+    Without a login the password is the user name too: Airflow shows logins to whoever may read connections.
+    """
 
     conn_type = "hotroad"
     hook_name = "HotRoad Gaming"
@@ -125,11 +131,18 @@ class HotRoadHook(ProviderHook):
 
     @property
     def merchant_id(self) -> str:
-        return self.required("extra field agent_id", self.extra.get("agent_id"))
+        return self.identifier("extra field agent_id", self.extra.get("agent_id"))
 
     def auth(self) -> HTTPBasicAuth:
-        login = self.required("login", self.connection.login)
-        return HTTPBasicAuth(login, self.required("password", self.connection.password))
+        # As bytes: texts beyond Latin-1 could not be sent.
+        password = self.required("password", self.connection.password).encode()
+        return HTTPBasicAuth((self.connection.login or "").encode() or password, password)
+
+    def secrets(self) -> tuple[str | bytes, ...]:
+        # HotRoad issues one key that is user and password in one.
+        password = self.connection.password or ""
+        login = self.connection.login or password
+        return (*super().secrets(), login, f"{login}:{password}")
 
     def request(self, feed: FeedSpec, window: Window, offset: int) -> requests.Request:
         payload = summary_params(self.merchant_id, window.range)

@@ -11,7 +11,7 @@ import base64
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -20,6 +20,7 @@ from Crypto.Cipher import AES
 
 from tieout.core.clock import Clock, epoch_ms
 from tieout.core.contract import ABSENT, Ident, Int64, Row
+from tieout.core.envelope import decode_data, decode_envelope
 from tieout.core.errors import ConfigError, ContractBroken, FatalError, NotReady
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.slices import Slice, Window
@@ -32,7 +33,6 @@ from tieout.providers.base import (
     ErrorTable,
     ProviderHook,
     compact_json,
-    decode_envelope,
 )
 
 BEIJING = timezone(timedelta(hours=8))
@@ -87,6 +87,8 @@ ERRORS = ErrorTable(
 class DailyTotal(Row, frozen=True, rename="camel"):
     """Totals of one player ('Return result'). bet, validBet, jackpotContribute and tax are negative as delivered."""
 
+    amounts_are_numbers: ClassVar[bool] = True
+
     uid: Ident
     bet: Decimal
     win: Decimal
@@ -101,7 +103,7 @@ class DailyTotal(Row, frozen=True, rename="camel"):
 class _Envelope(msgspec.Struct):
     status: str | int
     data: msgspec.Raw = ABSENT
-    err_text: Any = None
+    err_text: msgspec.Raw = ABSENT
 
 
 def read_daily(body: bytes) -> Page:
@@ -109,7 +111,7 @@ def read_daily(body: bytes) -> Page:
     envelope: _Envelope = decode_envelope(body, _Envelope, "JDB")
     if envelope.status != SUCCESS:
         raise ERRORS.error(envelope.status, envelope.err_text)
-    rows = decode_envelope(bytes(envelope.data) or b"null", list[msgspec.Raw], "JDB")
+    rows = decode_data(envelope.data, list[msgspec.Raw], "JDB")
     return Page(total=None, rows=rows)
 
 
@@ -227,7 +229,7 @@ class JdbHook(ProviderHook):
 
     @property
     def merchant_id(self) -> str:
-        return self.required("login (parent)", self.connection.login)
+        return self.identifier("login (parent)", self.connection.login)
 
     def auth(self) -> JdbAuth:
         padding = str(self.extra.get("padding", "space"))

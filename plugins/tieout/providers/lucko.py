@@ -11,16 +11,16 @@ import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import requests
 
 from tieout.core.clock import Clock, epoch_ms
-from tieout.core.contract import ABSENT, EpochMs, Ident, Int32, Int64, Row
+from tieout.core.contract import ABSENT, ControlTotal, EpochMs, Ident, Int32, Int64, Row
 from tieout.core.contract import Code as CodeText
-from tieout.core.errors import FatalError
+from tieout.core.envelope import decode_data, decode_envelope
+from tieout.core.errors import ContractBroken, FatalError
 from tieout.core.feed import FeedSpec, Page, whole_windows
 from tieout.core.slices import Window
 from tieout.core.tables import staging
@@ -31,11 +31,12 @@ from tieout.providers.base import (
     Code,
     ErrorTable,
     ProviderHook,
-    decode_envelope,
     signature_refused,
 )
 
 SUCCESS = 200
+#: Of one page; more than is asked for is read, but not any number.
+ROWS_TOLERATED = 20_000
 
 #: 'Error Codes' of both pages. The rebate page omits 408004 and 700401; they are handled for it too.
 ERRORS = ErrorTable(
@@ -104,17 +105,17 @@ class Rebate(Row, frozen=True):
 
 class _BetList(msgspec.Struct):
     rows: list[msgspec.Raw] = msgspec.field(name="transactions")
-    total: int | None = None  # the roulette sample has none
+    total: ControlTotal | None = None  # the roulette sample has none
 
 
 class _RebateList(msgspec.Struct):
     rows: list[msgspec.Raw] = msgspec.field(name="list")
-    total: int | None = None
+    total: ControlTotal | None = None
 
 
 class _Envelope(msgspec.Struct):
     code: int | str
-    message: Any = None
+    message: msgspec.Raw = ABSENT
     data: msgspec.Raw = ABSENT
 
 
@@ -122,7 +123,12 @@ def _page_of(body: bytes, form: type[_BetList | _RebateList]) -> Page:
     envelope: _Envelope = decode_envelope(body, _Envelope, "Lucko")
     if str(envelope.code) != str(SUCCESS):
         raise ERRORS.error(envelope.code, envelope.message)
-    data: _BetList | _RebateList = decode_envelope(bytes(envelope.data) or b"null", form, "Lucko")
+    data: _BetList | _RebateList = decode_data(envelope.data, form, "Lucko")
+    if len(data.rows) > ROWS_TOLERATED:
+        raise ContractBroken(
+            f"Lucko answered {len(data.rows)} rows on one page, at most 5000 can be asked for.",
+            advice="Ask the provider whether the endpoint still pages.",
+        )
     return Page(total=data.total, rows=data.rows)
 
 
@@ -246,7 +252,7 @@ class LuckoHook(ProviderHook):
 
     @property
     def merchant_id(self) -> str:
-        return self.required("login (agent id)", self.connection.login)
+        return self.identifier("login (agent id)", self.connection.login)
 
     def auth(self) -> LuckoAuth:
         key = self.required("password (sign key)", self.connection.password)

@@ -16,18 +16,18 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from airflow.sdk.log import mask_secret
 from Crypto.Cipher import AES
 
 from tieout.core.clock import Clock, epoch_ms
 from tieout.core.contract import ABSENT, Ident, Int32, Row, ZonedInstant
 from tieout.core.contract import Code as CodeText
-from tieout.core.errors import ConfigError, FatalError
+from tieout.core.envelope import decode_data, decode_envelope
+from tieout.core.errors import ConfigError, FatalError, Throttled, TieoutError
 from tieout.core.feed import FeedSpec, Page, whole_windows
 from tieout.core.http import NotAuthorised
 from tieout.core.slices import Window
@@ -39,7 +39,7 @@ from tieout.providers.base import (
     ErrorTable,
     ProviderHook,
     compact_json,
-    decode_envelope,
+    protect,
     signature_refused,
 )
 
@@ -91,21 +91,20 @@ class BetLog(Row, frozen=True, rename="camel"):
 
 class _Envelope(msgspec.Struct):
     code: int | str
-    message: Any = None
+    message: msgspec.Raw = ABSENT
     data: msgspec.Raw = ABSENT
 
 
 def read_betlogs(body: bytes) -> Page:
     """Return the rows of one answer, raw. Raises the error of its code."""
-    data = _data_of(body)
-    return Page(total=None, rows=decode_envelope(data, list[msgspec.Raw], "VertexPlay"))
+    return Page(total=None, rows=decode_data(_data_of(body), list[msgspec.Raw], "VertexPlay"))
 
 
-def _data_of(body: bytes) -> bytes:
+def _data_of(body: bytes) -> msgspec.Raw:
     envelope: _Envelope = decode_envelope(body, _Envelope, "VertexPlay")
     if str(envelope.code) != str(SUCCESS):
         raise ERRORS.error(envelope.code, envelope.message)
-    return bytes(envelope.data) or b"null"
+    return envelope.data
 
 
 def bet_key(row: BetLog) -> tuple[str]:
@@ -139,6 +138,7 @@ BETLOGS = FeedSpec(
     row=BetLog,
     table=staging.vertexplay_betlogs,
     key=("bet_key",),
+    immutable=("bet_time", "username", "game_code", "currency"),
     position="{row}.bet_time",
     windows=whole_windows(TEN_MINUTES),
     read_page=read_betlogs,
@@ -219,10 +219,25 @@ class VertexPlayAuth(requests.auth.AuthBase):
         return request
 
 
-class _Token(msgspec.Struct, rename="camel"):
-    access_token: str
-    expires_in: int
-    token_type: str = "Bearer"
+class Token(msgspec.Struct, rename={"text": "accessToken", "expires_in": "expiresIn"}, frozen=True):
+    """A bearer token and the seconds it lives ('POST /v2/auth'). Its repr shows no token."""
+
+    text: str
+    expires_in: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+    def __repr__(self) -> str:
+        return f"Token(expires_in={self.expires_in})"
+
+
+def read_token(body: bytes) -> Token:
+    """Return the token of one answer. Raises the error of its code, without a trace of the answer."""
+    try:
+        token: Token = decode_data(_data_of(body), Token, "VertexPlay")
+        return token
+    except TieoutError as error:
+        # A log that shows local variables would show the answer.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
 
 
 class VertexPlayHook(ProviderHook):
@@ -240,7 +255,7 @@ class VertexPlayHook(ProviderHook):
 
     @property
     def merchant_id(self) -> str:
-        return self.required("login (agentId)", self.connection.login)
+        return self.identifier("login (agentId)", self.connection.login)
 
     def auth(self) -> VertexPlayAuth:
         form = str(self.extra.get("signature_form", "pipe"))
@@ -263,6 +278,12 @@ class VertexPlayHook(ProviderHook):
         }
         return requests.Request("POST", f"{self.url}{feed.endpoint}", data=compact_json(payload).encode())
 
+    def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
+        # A token asked for before a slot is taken costs a slot of /v2/auth only.
+        super().prepare(feed, window, offset)
+        if self._ensure_token():
+            super().prepare(feed, window, offset)
+
     def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
         self._renew_token(feed)
         try:
@@ -283,18 +304,31 @@ class VertexPlayHook(ProviderHook):
         now = self.clock.now()
         if self._token is not None and self._token_ends is not None and now < self._token_ends:
             return False
-        secret = self.required("password (secret)", self.connection.password)
         self.wait_for(AUTH_ENDPOINT)
-        payload = compact_json({"agentId": self.merchant_id, "secret": secret}).encode()
-        body = self.send(requests.Request("POST", f"{self.url}{AUTH_ENDPOINT}", data=payload))
-        token: _Token = decode_envelope(_data_of(body), _Token, "VertexPlay")
-        mask_secret(token.access_token)
+        try:
+            token = read_token(self.send(self._token_request()))
+        except Throttled as error:
+            error.endpoint = AUTH_ENDPOINT
+            raise
+        protect(token.text)
         now = self.clock.now()
         ends = now + timedelta(seconds=token.expires_in)
-        lifetime = min(ends, jwt_expiry(token.access_token) or ends) - now
-        self._token = token.access_token
+        lifetime = min(ends, jwt_expiry(token.text) or ends) - now
+        self._token = token.text
         self._token_ends = now + max(lifetime - EARLY, lifetime / 2)
         return True
+
+    def _token_request(self) -> requests.Request:
+        secret = self.required("password (secret)", self.connection.password)
+        payload = compact_json({"agentId": self.merchant_id, "secret": secret}).encode()
+        return requests.Request("POST", f"{self.url}{AUTH_ENDPOINT}", data=payload)
+
+    def secrets(self) -> tuple[str | bytes, ...]:
+        try:
+            key = bytes.fromhex(str(self.extra.get("api_key", "")))
+        except ValueError:
+            key = b""
+        return (*super().secrets(), key)
 
     def probe(self) -> bytes:
         self._ensure_token()

@@ -1,0 +1,82 @@
+"""The command line: ``PYTHONPATH=include python -m bench [--json FILE] [--seed N]``; ``ONLY=name`` selects one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.framework import Benchmark, Outcome, as_json, benchmarks, circumstances
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; 0 when every goal is met, 1 when one is missed, 2 for an unknown name."""
+    options = _options(arguments)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
+    known = list(benchmarks())
+    chosen = [one for one in known if options.only in ("", one.name)]
+    if not chosen:
+        console.print(
+            f"bench: no benchmark is called {options.only!r}; known are {', '.join(one.name for one in known)}"
+        )
+        return 2
+    table = _table()
+    results: list[dict[str, Any]] = []
+    for benchmark in chosen:
+        console.print(f"{benchmark.name}: {benchmark.measures} …")
+        started = time.monotonic()
+        outcome = benchmark.run(options.seed)
+        results.append(as_json(benchmark, outcome, time.monotonic() - started))
+        _add_rows(table, benchmark, outcome)
+    console.print(table)
+    if options.json:
+        report = {
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **circumstances(options.seed),
+            "benchmarks": results,
+        }
+        options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0 if all(result["passed"] for result in results) else 1
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Runs benchmarks and compares with goals.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures, machine and versions here")
+    parser.add_argument("--seed", type=int, default=1, help="what simulated worlds are drawn from (1)")
+    parser.add_argument("--only", default=os.environ.get("ONLY", ""), metavar="NAME", help="run this one ($ONLY)")
+    return parser.parse_args(arguments)
+
+
+def _table() -> Table:
+    table = Table(title="Benchmarks", title_justify="left")
+    for name, justify in (("benchmark", "left"), ("figure", "left"), ("value", "right"), ("goal", "right")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    table.add_column("met")
+    return table
+
+
+def _add_rows(table: Table, benchmark: Benchmark, outcome: Outcome) -> None:
+    for number, figure in enumerate(outcome.figures):
+        table.add_row(
+            benchmark.name if number == 0 else "",
+            figure.name,
+            f"{figure.value:,.4g} {figure.unit}".strip(),
+            figure.goal,
+            ("yes" if figure.passed else "NO") if figure.goal else "",
+        )
+    table.add_section()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
