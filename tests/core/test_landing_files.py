@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from tieout.core import landing
 from tieout.core.errors import FatalError, Unreachable
+from tieout.core.feed import FeedOptions
 from tieout.core.landing import Manifest, PathLike, ReadingWriter, WindowEntry
+from tieout.core.replay import readings_covering
 from tieout.core.slices import Slice
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -184,7 +186,10 @@ def test_manifest_of_a_newer_form_is_refused(tmp_path: Path) -> None:
 
 
 def newest(base: Any) -> Any:
-    return landing.newest_manifest(base, provider="lucko", feed="bets", agent="acme", slice_=SLICE)
+    held = readings_covering(
+        base, provider="lucko", feed="bets", agent="acme", slice_=SLICE, options=FeedOptions()
+    )  # fmt: skip
+    return held.readings[0].manifest if held.readings else None
 
 
 def test_newest_whole_reading_is_found(base: Any, tmp_path: Path) -> None:

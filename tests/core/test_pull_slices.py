@@ -387,6 +387,9 @@ class AskedToWait:
     merchant_id: str = "m1"
     calls: int = 0
 
+    def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
+        pass
+
     def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
         self.calls += 1
         raise Throttled("called too often.", delay=timedelta(minutes=10))
@@ -397,7 +400,7 @@ def test_long_retry_after_gives_the_worker_back(
 ) -> None:
     caller = AskedToWait()
     plan = PullPlan(feed=BETS, agent="a", slice=bets_slice(), options=FeedOptions(), interval=FAST, lag=BETS.lag)
-    with PostgresQuota(warehouse, clock) as quota, pytest.raises(Throttled) as caught:
+    with PostgresQuota(warehouse, SystemClock()) as quota, pytest.raises(Throttled) as caught:
         SlicePuller(caller=caller, quota=quota, clock=clock, landing=tmp_path).pull(plan)
     assert caught.value.delay == timedelta(minutes=10)
     assert caller.calls == 1

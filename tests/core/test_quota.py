@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import logging
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from statistics import fmean
 from typing import Any
 
 import psycopg
@@ -446,6 +449,47 @@ def test_stopped_waiter_that_goes_on_keeps_its_rank(queue: Queue) -> None:
     assert queue.who(12, "next") == "next"
     assert queue.ask("stopped", 13).ahead == 0
     assert queue.who(12 + 5.1, "last", "stopped") == "stopped"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_busy_queue_loses_at_most_one_slot_for_each_that_dies(queue: Queue, seed: int) -> None:
+    """Callers of all classes ask when they are told to, some die waiting and are replaced by new ones."""
+    dice = random.Random(seed)
+    lead, grants, deaths = 0.2, 150, 15
+    names = itertools.count()
+    dying = set(dice.sample(range(grants), deaths))
+
+    def newcomer(at: float) -> tuple[float, str, Priority, float]:
+        return at, str(next(names)), dice.choice(list(Priority)), at
+
+    # When each asks next, its name, its class, since when it waits.
+    callers = [newcomer(0.1 + n / 100) for n in range(6)]
+    granted: list[float] = []
+    waited: dict[Priority, list[float]] = {priority: [] for priority in Priority}
+    while len(granted) < grants:
+        heapq.heapify(callers)
+        at, name, priority, since = heapq.heappop(callers)
+        step = queue.ask(name, at, priority)
+        if step.granted:
+            slot = (step.slot - BEGAN).total_seconds()
+            if len(granted) in dying:
+                # The one that would be next is killed; another one comes.
+                callers.remove(min(callers))
+                callers.append(newcomer(at + 0.01))
+            granted.append(slot)
+            waited[priority].append(slot - since)
+            callers.append(newcomer(slot + 0.01))
+        else:
+            wait = (step.slot - step.now).total_seconds()
+            nap = min(max(wait - lead, 0.005), LONGEST_NAP.total_seconds())
+            callers.append((at + nap, name, priority, since))
+    slot = SLOT.total_seconds()
+    assert min(later - earlier for earlier, later in itertools.pairwise(granted)) >= slot - 1e-5
+    assert granted[-1] - granted[0] <= (grants - 1 + deaths) * slot
+    # Everybody's turn comes: the lowest class is overtaken for 30 slots at most, then goes by arrival.
+    assert all(waited.values())
+    assert max(waited[Priority.REPAIR]) <= (30 + 6 + deaths) * slot
+    assert fmean(waited[Priority.LIVE]) < fmean(waited[Priority.REPAIR])
 
 
 # -- without a database -----------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tieout.core.errors import ConfigError
-from tieout.settings import check_landing_is_shared, coverage_poke_seconds
+from tieout.settings import check_landing_is_shared, coverage_poke_seconds, repair_settle
 
 
 @pytest.mark.parametrize("executors", ["CeleryExecutor", "LocalExecutor,KubernetesExecutor"])
@@ -33,3 +35,17 @@ def test_a_wrong_poke_interval_is_named(monkeypatch: pytest.MonkeyPatch, text: s
     monkeypatch.setenv("TIEOUT_COVERAGE_POKE_SECONDS", text)
     with pytest.raises(ConfigError, match="TIEOUT_COVERAGE_POKE_SECONDS"):
         coverage_poke_seconds()
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "86401"])
+def test_a_wrong_settling_time_of_repairs_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TIEOUT_REPAIR_SETTLE_SECONDS", text)
+    with pytest.raises(ConfigError, match=f"TIEOUT_REPAIR_SETTLE_SECONDS='{text}'"):
+        repair_settle()
+
+
+def test_repairs_leave_a_slice_to_its_run_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIEOUT_REPAIR_SETTLE_SECONDS", raising=False)
+    assert repair_settle() == timedelta(hours=1)
+    monkeypatch.setenv("TIEOUT_REPAIR_SETTLE_SECONDS", "0")
+    assert repair_settle() == timedelta(0)

@@ -12,6 +12,7 @@ import io
 import ipaddress
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,6 +151,12 @@ class _Http(HTTPConnection):
 class _Https(HTTPSConnection):
     response_class = _Response
 
+    @property
+    def is_connected(self) -> bool:
+        # An idle connection with something to read counts as closed by the server and is replaced. After a handshake of
+        # TLS 1.3 that may be session tickets: a connection opened ahead of its first call would be thrown away.
+        return super().is_connected or _has_only_tickets(self.sock)
+
 
 class _DirectHttp(_Http):
     def _new_conn(self) -> socket.socket:
@@ -171,6 +178,23 @@ def _check_resolved(host: str, port: int | None) -> None:
         return  # connecting says what is wrong
     for *_, address in found:
         check_address(ipaddress.ip_address(str(address[0]).split("%")[0]))
+
+
+def _has_only_tickets(sock: object) -> bool:
+    """Read what TLS itself sent on an idle connection; False when the server closed it or sent anything else."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return False
+    pause = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except ssl.SSLWantReadError:
+        return True
+    except OSError:
+        return False
+    finally:
+        sock.settimeout(pause)
+    return False
 
 
 def _checked(sock: socket.socket) -> socket.socket:

@@ -299,39 +299,12 @@ def landed_readings(base: PathLike, *, provider: str, feed: str, agent: str, ran
     return sorted(found, key=lambda reading: reading.reading_id)
 
 
-def newest_manifest(base: PathLike, *, provider: str, feed: str, agent: str, slice_: Slice) -> PathLike | None:
-    """Return the path of the newest complete reading that covers a slice, or None when landing holds none.
-
-    One whose totals held is preferred to a newer one whose did not. Raises Unreachable when landing cannot be read.
-    """
-    fallback: PathLike | None = None
-    readings = landed_readings(base, provider=provider, feed=feed, agent=agent, range_=slice_)
-    for reading in reversed(readings):
-        if reading.range.start > slice_.start or reading.range.end < slice_.end:
-            continue
-        try:
-            manifest = read_manifest(reading.manifest)
-        except FatalError:
-            # A killed worker may leave a torn manifest: that is no reading.
-            continue
-        if manifest.problem is None:
-            return reading.manifest
-        fallback = fallback or reading.manifest
-    return fallback
-
-
 def beside(manifest: PathLike, uri: str) -> PathLike:
-    """Return the path of another manifest of the same landing base, whose *uri* the ledger keeps.
-
-    Only the part below the base counts: the base may have moved since, or be mounted elsewhere.
-    """
-    path: PathLike = manifest
-    parts = uri.rsplit("/", _DEPTH)[1:]
-    for _ in parts:
-        path = path.parent
-    for part in parts:
-        path = path / part
-    return path
+    """Return the path of another manifest of the same landing base, whose *uri* the ledger keeps."""
+    base: PathLike = manifest
+    for _ in range(_DEPTH):
+        base = base.parent
+    return below(base, uri)
 
 
 def below(base: PathLike, uri: str) -> PathLike:
