@@ -1,6 +1,7 @@
 # make demo   a complete run with simulated providers (ONCE=1: exits by itself)
 # make test   the whole test suite
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
+# make bench  benchmarks against their goals (ONLY=name selects one, JSON=file keeps the figures)
 # make lint   ruff, mypy, sqlfluff
 # make lock   resolve requirements-dev.txt into requirements.lock again
 
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 
-.PHONY: setup demo chaos test lint lock clean
+.PHONY: setup demo chaos bench test lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -27,6 +28,9 @@ demo: setup
 
 chaos: setup
 	@PYTHONPATH=include $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
+
+bench: setup
+	@PYTHONPATH=include $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)

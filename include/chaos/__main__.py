@@ -33,7 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"  {time.monotonic() - began:5.0f} s  {line}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="tieout-chaos-") as folder:
-        report = Chaos(plan=plan, folder=options.keep or Path(folder), say=say).run()
+        try:
+            report = Chaos(plan=plan, folder=options.keep or Path(folder), say=say).run()
+        except TimeoutError as error:
+            print(f"chaos: not finished in time: {error}")
+            return 1
     for bug in report.bugs:
         print(bug)
     for example in report.differences.examples:

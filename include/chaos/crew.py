@@ -36,10 +36,14 @@ class _Worker:
 
 @dataclass(kw_only=True)
 class Crew:
-    """Runs tasks to their end. A killed worker's task goes back into the queue."""
+    """Runs tasks to their end. A killed worker's task goes back into the queue.
+
+    Raises TimeoutError when the *deadline* (monotonic seconds) passes before.
+    """
 
     settings: Settings
     size: int
+    deadline: float
     tries: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     suspect: list[tuple[Task, str]] = field(default_factory=list)
     fatal: list[tuple[Task, str]] = field(default_factory=list)
@@ -68,6 +72,8 @@ class Crew:
         for task in wanted:
             self._enqueue(task)
         while self._queue or any(worker.task for worker in self._workers):
+            if time.monotonic() > self.deadline:
+                raise TimeoutError(f"{len(self._queue)} tasks are still waiting, for example {self._queue[:3]}")
             self._assign()
             self._collect()
             open_tasks = len(self._queue) + sum(worker.task is not None for worker in self._workers)

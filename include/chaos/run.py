@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ REPAIR_ROUNDS = 12
 #: Calls a provider's faults may meet before the run gives up repairing under them and switches them off.
 FAULTY_ROUNDS = 4
 HANG_SECONDS = 4.0
+#: Seconds. A run that takes longer hangs, or its machine does: it fails instead of waiting.
+LONGEST_RUN = 720.0
 THROTTLES = ("throttle", "http_429")
 
 
@@ -83,6 +86,7 @@ class Chaos:
 
     def __post_init__(self) -> None:
         self.random = Random(self.plan.seed)
+        self.deadline = time.monotonic() + LONGEST_RUN
         self.feeds: list[AgentFeed] = [feed for agent in parse_agents(self.plan.feeds_yaml()) for feed in agent.feeds]
         self.report = Report(seed=self.plan.seed)
 
@@ -102,7 +106,7 @@ class Chaos:
             )
             self.simulator = self._start_simulator(processes)
             self._make_world()
-            crew = stack.enter_context(Crew(settings=self._settings(), size=self.plan.workers))
+            crew = stack.enter_context(Crew(settings=self._settings(), size=self.plan.workers, deadline=self.deadline))
             self._read_everything(crew)
             self._repair(crew)
             self._revisit(crew)

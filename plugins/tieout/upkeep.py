@@ -68,7 +68,7 @@ def revisit(ingest: Ingest, declared: AgentFeed, *, budget: timedelta = REVISIT_
 def repair(
     ingest: Ingest, declared: AgentFeed, range_: Slice, *, everything: bool = False, settle: timedelta = coverage.SETTLE
 ) -> dict[str, int]:
-    """Mend what wants mending of one feed within *range_*, the nearest deadline first.
+    """Mend what wants mending of one feed within *range_*, the nearest deadline first, one batch's slices at most.
 
     Landed readings are loaded; other slices are pulled, each by itself, unless they have been certified meanwhile or
     someone else is reading them. Returns counts. Raises FatalError or RetryLater in the end, naming what is left.
@@ -77,7 +77,7 @@ def repair(
     with connect(ingest.url) as connection:
         wanted = coverage.repairs(
             connection, declared, since=range_.start, until=range_.end, everything=everything, settle=settle
-        )
+        )[: coverage.BATCH_SLICES]
     counts = {"wanted": len(wanted), "slices": 0, "loaded": 0, "skipped": 0, "inserted": 0, "updated": 0}
     work = Round(place=f"repairs of {where}", advice=_AGAIN)
     for item in wanted:

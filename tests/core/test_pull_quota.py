@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -233,6 +234,27 @@ def test_provider_that_stays_out_of_reach_is_an_error(pulls: Pulls, db: psycopg.
     assert (caller.calls, rows(db)) == (0, {})
 
 
+def test_call_that_would_come_too_late_is_not_sent_and_not_counted(pulls: Pulls, db: psycopg.Connection) -> None:
+    class Slow(Fickle):
+        slow = 2 * MAX_CALL_TRIES
+        last_look: Callable[[], object]
+
+        def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
+            if self.slow:
+                self.slow -= 1
+                time.sleep(0.03)
+            self.last_look()
+            return super().fetch(feed, window, offset)
+
+    caller = Slow([])
+    pulls.pull(caller, pulls.plan(BETS))
+    kept = rows(db)[BETS.endpoint]
+    assert caller.calls == 1
+    assert kept["given_up"] >= 2 * MAX_CALL_TRIES
+    assert kept["reserved"] == kept["given_up"] + 1
+    assert pulls.clock.slept == []
+
+
 @dataclass
 class Quota:
     """A quota that looks after the connection before each of its grants."""
@@ -245,6 +267,9 @@ class Quota:
 
     def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> None:
         self.pushed.append(key)
+
+    def confirm(self) -> None:
+        pass
 
     def now(self) -> datetime:
         return datetime.now(UTC)

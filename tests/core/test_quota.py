@@ -6,6 +6,7 @@ import heapq
 import itertools
 import logging
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from sqlalchemy import URL
 from demo.postgres import EmbeddedPostgres
 from tieout.core import quota as quota_module
 from tieout.core.clock import SystemClock
-from tieout.core.errors import QuotaBusy, Unreachable
+from tieout.core.errors import QuotaBusy, SlotMissed, Unreachable
 from tieout.core.quota import LONGEST_WAIT, MAX_SLOTS_GIVEN_UP, SPACING, PostgresQuota, Priority, QuotaKey
 from tieout.core.quota_row import LONGEST_NAP, WIDENED_FOR, QuotaRows, Step, Ticket
 from tieout.core.steady import SteadyConnection
@@ -196,13 +197,51 @@ def test_waker_that_is_late_by_less_than_the_spare_spacing_keeps_its_slot(
     assert granted[5] - granted[0] == 5 * SLOT
 
 
+OVERLOADED = f"no slot of lucko /bets of merchant m1 could be met: {MAX_SLOTS_GIVEN_UP + 1} times"
+
+
 def test_machine_that_always_wakes_late_gets_an_error(warehouse: URL, db: psycopg.Connection) -> None:
-    with (
-        opened(warehouse, SleepyClock(always=1.0)) as quota,
-        pytest.raises(Unreachable, match="no slot of lucko /bets of merchant m1 could be met: 50 times"),
-    ):
+    with opened(warehouse, SleepyClock(always=1.0)) as quota, pytest.raises(Unreachable, match=OVERLOADED):
         quota.acquire(KEY, INTERVAL)
-    assert row(db)["given_up"] == MAX_SLOTS_GIVEN_UP - 1
+    assert row(db)["given_up"] == MAX_SLOTS_GIVEN_UP
+
+
+def test_call_that_took_too_long_to_sign_is_not_sent_and_costs_no_slot(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    late = (SLOT - INTERVAL).total_seconds() * quota_module.LATE_SHARE * quota_module.SIGNING_FACTOR + 0.001
+    first = quota.acquire(KEY, INTERVAL)
+    clock.pass_time(late)
+    with pytest.raises(SlotMissed, match=r"lucko /bets of merchant m1: 0\.051 s too late"):
+        quota.confirm()
+    second = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    assert second - first == timedelta(seconds=late + quota_module.MARGIN)
+    kept = row(db)
+    assert (kept["reserved"], kept["given_up"]) == (2, 1)
+    assert kept["next_free_at"] == second + SLOT
+
+
+def test_call_is_looked_at_once(quota: PostgresQuota, clock: FixedClock) -> None:
+    quota.confirm()
+    quota.acquire(KEY, INTERVAL)
+    clock.pass_time((SLOT - INTERVAL).total_seconds() * quota_module.LATE_SHARE)
+    quota.confirm()
+    clock.pass_time(3600)
+    # A call without a slot (a connection test) is nobody's business.
+    quota.confirm()
+
+
+def test_machine_that_always_signs_late_gets_an_error(quota: PostgresQuota, clock: FixedClock) -> None:
+    for _ in range(MAX_SLOTS_GIVEN_UP):
+        quota.acquire(KEY, INTERVAL)
+        clock.pass_time(1)
+        with pytest.raises(SlotMissed):
+            quota.confirm()
+    quota.acquire(KEY, INTERVAL)
+    clock.pass_time(1)
+    with pytest.raises(Unreachable, match=OVERLOADED):
+        quota.confirm()
 
 
 # -- throttle answers -------------------------------------------------------------------------------------------
@@ -449,6 +488,29 @@ def test_stopped_waiter_that_goes_on_keeps_its_rank(queue: Queue) -> None:
     assert queue.who(12, "next") == "next"
     assert queue.ask("stopped", 13).ahead == 0
     assert queue.who(12 + 5.1, "last", "stopped") == "stopped"
+
+
+def test_no_slot_is_granted_twice_however_many_ask_at_once(warehouse: URL) -> None:
+    slots: list[datetime] = []
+    barrier = threading.Barrier(4)
+
+    def take() -> None:
+        with SteadyConnection(warehouse, SystemClock()) as connection:
+            rows = QuotaRows(connection)
+            barrier.wait(30)
+            for _ in range(40):
+                ticket = Ticket.of(KEY, INTERVAL, Priority.LIVE)
+                step = rows.take_turn(ticket, lead=timedelta(hours=1), margin=timedelta(0))
+                assert step.granted
+                slots.append(step.slot)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(slots) == 160
+    assert {later - earlier for earlier, later in itertools.pairwise(sorted(slots))} == {SLOT}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -131,9 +131,11 @@ def returned(stack: AirflowStack, dag_id: str, run_id: str, task_id: str, *, map
 
 
 def rows_of(ledger: psycopg.Connection, agent: str) -> list[Any]:
-    """An agent's rows of HotRoad, with everything but the load that wrote them."""
+    """What the provider said of an agent's hours; of two readings at nearly the same time, either may have said it."""
     return ledger.execute(
-        "SELECT to_jsonb(t) - 'load_id' FROM staging.hotroad_summary AS t WHERE agent = %s ORDER BY 1::text", (agent,)
+        """SELECT to_jsonb(t) - '{load_id,reading_id,first_seen_at,last_changed_at}'::text[]
+           FROM staging.hotroad_summary AS t WHERE agent = %s ORDER BY 1::text""",
+        (agent,),
     ).fetchall()
 
 

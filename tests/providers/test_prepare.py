@@ -6,11 +6,12 @@ import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import requests
 import urllib3.connection
 from kit import hook, simulated
 
 from simulator import RunningServer
-from tieout.core.errors import ConfigError, Unreachable
+from tieout.core.errors import ConfigError, SlotMissed, Unreachable
 from tieout.core.feed import FeedOptions
 from tieout.core.slices import Slice, Window
 from tieout.providers import FEEDS
@@ -50,6 +51,34 @@ def test_call_finds_its_connection_open(sim: RunningServer, monkeypatch: pytest.
 
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", refuse)
     feed.read_page(made.fetch(feed, window(feed_id), 0))
+
+
+@pytest.mark.parametrize("feed_id", sorted(FEEDS))
+def test_last_look_comes_after_signing_and_before_sending(sim: RunningServer, feed_id: str) -> None:
+    feed = FEEDS[feed_id]
+    made = simulated(sim, feed.provider)
+    made.prepare(feed, window(feed_id), 0)
+    before = counted(sim)
+    signed: list[requests.PreparedRequest] = []
+    session = made.get_conn()
+    auth = session.auth
+    assert callable(auth)
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        signed.append(request)
+        done: requests.PreparedRequest = auth(request)
+        return done
+
+    def refuse() -> None:
+        assert len(signed) == 1
+        raise SlotMissed("too late.")
+
+    session.auth = sign
+    made.last_look = refuse
+    with pytest.raises(SlotMissed):
+        made.fetch(feed, window(feed_id), 0)
+    assert len(signed) == 1
+    assert counted(sim) == before
 
 
 def test_what_is_missing_in_the_connection_is_said_before_anything_is_waited_for() -> None:

@@ -17,40 +17,45 @@ from psycopg import sql
 
 
 def spellings(secret: str) -> set[str]:
-    """Return the ways in which a secret may stand in a text; written for itself, apart from the code it checks."""
+    """Return the ways in which a secret may be spelled; written for itself, apart from the code it checks."""
     raw = secret.encode()
     encoded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
-    # Inside of something longer, base64 has three phases; what does not touch the edges shows the secret.
-    for shift in (1, 2):
-        middle = base64.b64encode(b"\0" * shift + raw).decode()[4:].rstrip("=")
-        encoded.add(middle[: len(middle) // 4 * 4])
-    every = {
+    return {
         secret, *encoded, *(text.rstrip("=") for text in encoded), raw.hex(), raw.hex().upper(), quote(secret, safe=""),
-        quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], json.dumps(json.dumps(secret)[1:-1])[1:-1],
+        quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1], repr(raw)[2:-1], html.escape(secret),
     }  # fmt: skip
+
+
+def traces(secret: str) -> set[str]:
+    """Return pieces of text that betray a secret: its spellings, also as a part of something longer in base64."""
+    found = spellings(secret) | {json.dumps(spelling)[1:-1] for spelling in spellings(secret)}
+    for shift in (1, 2):
+        # base64 has three phases; what does not touch the edges shows the secret.
+        middle = base64.b64encode(b"\0" * shift + secret.encode()).decode()[4:].rstrip("=")
+        found.add(middle[: len(middle) // 4 * 4])
     # Shorter pieces occur by chance.
-    return {text for text in every if len(text) >= 8}
+    return {text for text in found if len(text) >= 8}
 
 
 def leaks(text: str | bytes, secrets: Iterable[str]) -> list[str]:
-    """Return what stands in *text* of the secrets' spellings."""
+    """Return what in *text* betrays a secret."""
     whole = text if isinstance(text, str) else text.decode("utf-8", "replace")
-    return [spelling for secret in secrets for spelling in sorted(spellings(secret)) if spelling in whole]
+    return [trace for secret in secrets for trace in sorted(traces(secret)) if trace in whole]
 
 
-def shown(error: BaseException) -> str:
+def shown(error: BaseException, *, variables: bool = True) -> str:
     """Return all that a log could show of an error: chain, traceback, and the variables of every frame in full."""
-    formatted = traceback.TracebackException.from_exception(error, capture_locals=True)
+    formatted = traceback.TracebackException.from_exception(error, capture_locals=variables)
     return "".join((*formatted.format(), repr(error), str(error), repr(error.args), repr(vars(error))))
 
 
-def attempt(work: Callable[[], object]) -> str:
+def attempt(work: Callable[[], object], *, variables: bool = True) -> str:
     """Do *work* and return all that a log could show of its failure; "" when it succeeds."""
     try:
         work()
     except Exception as error:
-        return shown(error)
+        return shown(error, variables=variables)
     return ""
 
 

@@ -493,7 +493,7 @@ def test_the_initialisation_makes_everything_and_may_run_again(postgres: Embedde
         postgres.drop_database("tieout")
         postgres.drop_database("airflow")
         with psycopg.connect(host=str(postgres.socket_dir), user="postgres", dbname="postgres") as db:
-            db.execute("DROP ROLE IF EXISTS tieout")
+            db.execute("DROP ROLE IF EXISTS tieout, tieout_reader")
 
 
 def check_initialised(postgres: EmbeddedPostgres, home: Path) -> None:
@@ -513,6 +513,14 @@ def check_initialised(postgres: EmbeddedPostgres, home: Path) -> None:
     }
     with psycopg.connect(host=str(postgres.socket_dir), user="tieout", dbname="tieout") as db:
         assert db.execute("SELECT count(DISTINCT provider) FROM ops.agents").fetchone() == (4,)
+        db.execute("CREATE TEMP TABLE incoming (x int)")
+        # It can read and nothing else, and nobody can log in as it before a person says so.
+        reader = """SELECT rolcanlogin, has_table_privilege(oid, 'ops.readings', 'SELECT'),
+                           has_table_privilege(oid, 'ops.readings', 'INSERT, UPDATE, DELETE'),
+                           has_database_privilege(oid, 'tieout', 'TEMP'),
+                           has_database_privilege(oid, 'airflow', 'CONNECT')
+                    FROM pg_roles WHERE rolname = 'tieout_reader'"""
+        assert db.execute(reader).fetchall() == [(False, True, False, False, False)]
     passwords = json.loads((home / "passwords.json").read_text())
     assert passwords == {"admin": FILLED["AIRFLOW_ADMIN_PASSWORD"], "viewer": "kept"}
     assert (home / "passwords.json").stat().st_mode & 0o077 == 0

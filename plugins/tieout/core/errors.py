@@ -12,6 +12,7 @@
     └── RetryLater             the same call can succeed later; carries the delay
         ├── Throttled          the provider's quota was exceeded
         ├── QuotaBusy          the merchant's next free instant is too far away to sleep until it
+        ├── SlotMissed         it is too late for the instant the call was granted; another one is asked for
         ├── NotReady           the slice is not over yet, or the provider has not integrated it
         └── Unreachable        timeouts, resets, 5xx, HTML or truncated bodies, lost database connections
 """
@@ -105,6 +106,10 @@ class Throttled(RetryLater):
 
 class QuotaBusy(RetryLater):
     """No call was made: the merchant's turn comes too late for a worker to sleep until then."""
+
+
+class SlotMissed(RetryLater):
+    """No call was made: signing took so long that it would come too late, and the next caller's too early."""
 
 
 class NotReady(RetryLater):

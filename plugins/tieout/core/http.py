@@ -6,6 +6,7 @@ import ipaddress
 import os
 import ssl
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from tieout.core import egress
 from tieout.core.clock import Clock
 from tieout.core.errors import ConfigError, FatalError, Throttled, TieoutError, Unreachable
+from tieout.core.redaction import without_frames
 
 CHUNK = 64 * 1024
 #: No provider may send a caller away for longer.
@@ -96,19 +98,16 @@ def call(
     clock: Clock,
     limits: HttpLimits | None = None,
     auth_statuses: tuple[int, ...] = (401, 403),
+    last_look: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """Sign and send *request* now and return its decoded body.
+    """Sign and send *request* now and return its decoded body. *last_look* may still refuse between the two.
 
     Raises Unreachable (timeouts, resets, 5xx, HTML, truncated, oversize or endless answers), Throttled (429, with the
     delay of Retry-After), FatalError (redirects, 401/403, other 4xx), ConfigError (addresses and fields of the
     connection that cannot be used).
     """
-    try:
-        return _call(session, request, clock, limits or HttpLimits(), auth_statuses)
-    except TieoutError as error:
-        # The frames and errors below hold the signed request: a log that shows local variables would show it.
-        error.__context__ = None
-        raise error.with_traceback(None) from None
+    with without_frames():
+        return _call(session, request, clock, limits or HttpLimits(), auth_statuses, last_look)
 
 
 def _call(
@@ -117,6 +116,7 @@ def _call(
     clock: Clock,
     bounds: HttpLimits,
     auth_statuses: tuple[int, ...],
+    last_look: Callable[[], object],
 ) -> bytes:
     try:
         prepared = session.prepare_request(request)
@@ -124,6 +124,7 @@ def _call(
         raise ConfigError(f"the address of the connection cannot be used: {_cause(error)}.") from None
     host = urlsplit(prepared.url or "").netloc
     verify, proxies = _route(prepared.url or "")
+    last_look()
     with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING) as budget:
         try:
             response = session.send(

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import tieout
 from tieout.core.clock import Clock
-from tieout.core.errors import ContractBroken, NotReady, PastReach, RetryLater, Throttled, Unreachable
+from tieout.core.errors import ContractBroken, NotReady, PastReach, RetryLater, SlotMissed, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.landing import (
     Manifest,
@@ -56,12 +56,18 @@ class Quota(Protocol):
         priority: Priority = Priority.LIVE,
         keep_warm: Callable[[], object] | None = None,
     ) -> datetime: ...
+    def confirm(self) -> object: ...
     def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> timedelta | None: ...
     def now(self) -> datetime: ...
 
 
 class Caller(Protocol):
-    """What pull needs of a provider: one signed call. ``merchant_id`` is the provider's id of the agent."""
+    """What pull needs of a provider: one signed call. ``merchant_id`` is the provider's id of the agent.
+
+    ``last_look`` is to be called between signing and sending.
+    """
+
+    last_look: Callable[[], object]
 
     @property
     def merchant_id(self) -> str: ...
@@ -227,24 +233,28 @@ class SlicePuller:
 
     def _call(self, plan: PullPlan, window: Window, offset: int) -> tuple[datetime, bytes, Page]:
         """Wait for quota, sign and call; a throttled or lost call is repeated a few times in place."""
-        for attempt in range(1, MAX_CALL_TRIES + 1):
+        self.caller.last_look = self.quota.confirm
+        attempt = 1
+        while True:
             try:
-                self.caller.prepare(plan.feed, window, offset)
+                return self._call_once(plan, window, offset)
+            except SlotMissed as error:
+                # Nothing was sent. The quota bounds how often.
+                log.info("%s: %s", plan.where, error.message)
             except (Throttled, Unreachable) as error:
                 self._recover(plan, error, attempt)
-                continue
-            requested_at = self.quota.acquire(
-                self._key(plan, plan.feed.endpoint),
-                plan.interval,
-                priority=Priority.of_kind(plan.kind),
-                keep_warm=partial(self._keep_warm, plan, window, offset),
-            )
-            try:
-                body = self.caller.fetch(plan.feed, window, offset)
-                return requested_at, body, plan.feed.read_page(body)
-            except (Throttled, Unreachable) as error:
-                self._recover(plan, error, attempt)
-        raise AssertionError("unreachable")
+                attempt += 1
+
+    def _call_once(self, plan: PullPlan, window: Window, offset: int) -> tuple[datetime, bytes, Page]:
+        self.caller.prepare(plan.feed, window, offset)
+        requested_at = self.quota.acquire(
+            self._key(plan, plan.feed.endpoint),
+            plan.interval,
+            priority=Priority.of_kind(plan.kind),
+            keep_warm=partial(self._keep_warm, plan, window, offset),
+        )
+        body = self.caller.fetch(plan.feed, window, offset)
+        return requested_at, body, plan.feed.read_page(body)
 
     def _keep_warm(self, plan: PullPlan, window: Window, offset: int) -> None:
         """Renew what was prepared before a long wait. What fails is left to the call, which is repeated in place."""

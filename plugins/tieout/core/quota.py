@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import URL
 
 from tieout.core.clock import Clock
-from tieout.core.errors import QuotaBusy, Unreachable
+from tieout.core.errors import QuotaBusy, SlotMissed, Unreachable
 from tieout.core.quota_row import LONGEST_NAP, SPACING, WIDENED_FOR, Priority, QuotaKey, QuotaRows, Step, Ticket
 from tieout.core.steady import SteadyConnection
 
@@ -27,12 +28,14 @@ log = logging.getLogger(__name__)
 #: asks everyone to stay away for longer must not hold workers and pull slots.
 LONGEST_WAIT = 600.0
 #: Slots one caller may be too late for before it says that the machine is overloaded.
-MAX_SLOTS_GIVEN_UP = 50
+MAX_SLOTS_GIVEN_UP = 100
 #: A caller may wake this much of the spare spacing after its slot and still use it: what is left is for the ways of two
 #: calls to differ in. Giving the slot back costs a few milliseconds only …
 LATE_SHARE = 0.25
 #: … and a sleeping process may oversleep this many seconds on an ordinary kernel without being counted as late.
-TIMER_GRANULARITY = 0.002
+TIMER_GRANULARITY = 0.005
+#: How much later than it may wake a call may be sent: signing it takes a millisecond or two.
+SIGNING_FACTOR = 2
 #: Seconds before its slot a caller takes it, and seconds from now a slot begins at the earliest. Both grow by what the
 #: database takes to answer.
 LEAD = 0.05
@@ -44,6 +47,16 @@ SHORTEST_NAP = 0.005
 #: The clocks are compared again when the answer took longer than this many seconds, up to so many times.
 QUICK_ANSWER = 0.005
 COMPARISONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grant:
+    """A slot in hand. ``begins``: on the monotonic clock; a call may be sent ``allowed`` seconds later at most."""
+
+    ticket: Ticket
+    step: Step
+    begins: float
+    allowed: float
 
 
 class PostgresQuota:
@@ -61,6 +74,8 @@ class PostgresQuota:
         self._connection = SteadyConnection(url, clock)
         self._rows = QuotaRows(self._connection, database_clock)
         self._latency = 0.0
+        self._granted: _Grant | None = None
+        self._missed: dict[QuotaKey, Ticket] = {}
 
     def __enter__(self) -> PostgresQuota:
         self._connection.__enter__()
@@ -83,20 +98,32 @@ class PostgresQuota:
         when the turn is more than LONGEST_WAIT away, Unreachable when the database does not come back or the machine
         is so slow that slot after slot passes before it wakes.
         """
-        ticket = Ticket.of(key, interval, priority)
-        spare = interval.total_seconds() * (SPACING - 1)
+        ticket = self._missed.pop(key, None) or Ticket.of(key, interval, priority)
+        allowed = max(interval.total_seconds() * (SPACING - 1) * LATE_SHARE, TIMER_GRANULARITY)
         began = self._clock.monotonic()
-        for _ in range(MAX_SLOTS_GIVEN_UP):
+        while True:
             step = self._queue(ticket, began, keep_warm)
-            late = self._sleep_until(step.slot)
-            if late <= max(spare * LATE_SHARE, TIMER_GRANULARITY):
-                return step.slot + timedelta(seconds=max(late, 0.0))
-            log.info("quota: %s woke %.3f s late and gives its slot back", key, late)
-            ticket = ticket.after(step, missed=True)
-        raise Unreachable(
-            f"no slot of {key} could be met: {MAX_SLOTS_GIVEN_UP} times this process woke too late.",
-            advice="The machine is overloaded; run fewer tasks at a time on it.",
-        )
+            begins = self._begins(step.slot)
+            self._sleep(begins - self._clock.monotonic())
+            late = self._clock.monotonic() - begins
+            if late <= allowed:
+                break
+            ticket = self._give_back(ticket, step, late)
+        self._granted = _Grant(ticket=ticket, step=step, begins=begins, allowed=allowed * SIGNING_FACTOR)
+        return step.slot + timedelta(seconds=max(late, 0.0))
+
+    def confirm(self) -> None:
+        """Raise SlotMissed when it has become too late to send the call that was granted last; asked again, do nothing.
+
+        Its slot goes back with the next ``acquire`` for the same key, which keeps its place in the queue.
+        """
+        granted, self._granted = self._granted, None
+        if granted is None:
+            return
+        late = self._clock.monotonic() - granted.begins
+        if late > granted.allowed:
+            self._missed[granted.ticket.key] = self._give_back(granted.ticket, granted.step, late)
+            raise SlotMissed(f"{granted.ticket.key}: {late:.3f} s too late for its slot.")
 
     def now(self) -> datetime:
         """Return the database's clock."""
@@ -118,6 +145,16 @@ class PostgresQuota:
             else "as far apart as declared",
         )
         return row.min_interval if row.widened else None
+
+    def _give_back(self, ticket: Ticket, step: Step, late: float) -> Ticket:
+        """Return the ticket that gives a slot back."""
+        if ticket.missed >= MAX_SLOTS_GIVEN_UP:
+            raise Unreachable(
+                f"no slot of {ticket.key} could be met: {ticket.missed + 1} times this process was too late.",
+                advice="The machine is overloaded; run fewer tasks at a time on it.",
+            )
+        log.info("quota: %s is %.3f s late for its slot and gives it back", ticket.key, late)
+        return ticket.after(step, missed=True)
 
     def _queue(self, ticket: Ticket, began: float, keep_warm: Callable[[], object] | None) -> Step:
         """Wait until the next slot is this caller's."""
@@ -170,12 +207,6 @@ class PostgresQuota:
             self._sleep(end - WARM_UP - now)
             keep_warm()
         self._sleep(end - self._clock.monotonic())
-
-    def _sleep_until(self, slot: datetime) -> float:
-        """Sleep until *slot* (database clock) and return how many seconds too late it is then."""
-        begins = self._begins(slot)
-        self._sleep(begins - self._clock.monotonic())
-        return self._clock.monotonic() - begins
 
     def _begins(self, slot: datetime) -> float:
         """Return the monotonic instant at which *slot* begins, by the quickest of a few comparisons of the clocks.

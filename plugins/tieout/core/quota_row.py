@@ -154,7 +154,7 @@ class QuotaKey:
 class Ticket:
     """A caller's place in the queue of a row. ``turn``: the instant it queues by, given with its first statement.
 
-    ``held``, ``held_until``: the slot it had and woke too late for, and the end of that slot.
+    ``held``, ``held_until``: the slot it had and was too late for, and the end of that slot; ``missed``: how often.
     """
 
     key: QuotaKey
@@ -164,6 +164,7 @@ class Ticket:
     turn: datetime | None = None
     held: datetime | None = None
     held_until: datetime | None = None
+    missed: int = 0
 
     @classmethod
     def of(cls, key: QuotaKey, interval: timedelta, priority: Priority) -> Ticket:
@@ -178,6 +179,7 @@ class Ticket:
             turn=step.turn,
             held=step.slot if missed else None,
             held_until=step.free_from if missed else None,
+            missed=self.missed + missed,
         )
 
 

@@ -1,14 +1,17 @@
-"""The secrets this process knows, so that nothing a provider says can bring one of them into an error.
+"""Keeps secrets out of errors: out of their texts when a provider says one, and out of the frames they leave behind.
 
-Errors are read by more people than logs are: in mails, in tickets, in Airflow's UI. Airflow's masking covers logs;
-this covers texts that come from outside and go into a message.
+Errors are read by more people than logs are: in mails, in tickets, in Airflow's UI. Airflow's masking covers logs, but
+not the local variables that some formatters of tracebacks show.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 from urllib.parse import quote, quote_plus
+
+from tieout.core.errors import TieoutError
 
 #: Shorter ones are left alone, as Airflow does: they would black out ordinary words.
 MIN_LENGTH = 5
@@ -32,7 +35,8 @@ def spellings(secret: str | bytes) -> tuple[str, ...]:
         repr(raw)[2:-1],
     ]
     if isinstance(secret, str):
-        found += [secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]]
+        found += [secret, html.escape(secret), repr(secret)[1:-1]]
+        found += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     trimmed = [text.rstrip("=") for text in found]
     return tuple(dict.fromkeys(text for text in (*found, *trimmed) if len(text) >= MIN_LENGTH))
 
@@ -53,3 +57,16 @@ def redact(text: str) -> str:
         if spelling in text:
             text = text.replace(spelling, "***")
     return text
+
+
+class without_frames:
+    """Lets tieout's errors pass without the frames and errors below the block: their variables hold secrets."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, frames: object) -> None:
+        # A generator would not do: contextlib gives the error its old frames back.
+        if isinstance(error, TieoutError):
+            error.__context__ = None
+            raise error.with_traceback(None) from None

@@ -28,7 +28,7 @@ from tieout.core.errors import (
 )
 from tieout.core.feed import FeedSpec
 from tieout.core.http import HttpLimits, base_url, call, new_session, open_connection
-from tieout.core.redaction import redact, remember
+from tieout.core.redaction import redact, remember, without_frames
 from tieout.core.slices import Window
 
 SHORT_TEST_LIMITS = HttpLimits(connect_timeout=5, read_timeout=15, total_timeout=25)
@@ -135,6 +135,8 @@ class ProviderHook(BaseHook):
         self.clock: Clock = clock or SystemClock()
         # Called with the endpoint before calls of the hook's own (VertexPlay's token): they wait for quota too.
         self.wait_for: Callable[[str], object] = wait_for or (lambda endpoint: None)
+        # Called between signing and sending: raises when it is too late for the slot the call was granted.
+        self.last_look: Callable[[], object] = lambda: None
         self._session: requests.Session | None = None
         self._rehearsed = False
 
@@ -190,7 +192,8 @@ class ProviderHook(BaseHook):
         """Return the signed session, made once."""
         if self._session is None:
             protect(*self.secrets())
-            self._session = new_session(self.auth())
+            with without_frames():
+                self._session = new_session(self.auth())
         return self._session
 
     def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
@@ -202,7 +205,7 @@ class ProviderHook(BaseHook):
         if not self._rehearsed:
             # The first signature of a process loads ciphers: a tenth of a second on a busy machine. This one is thrown
             # away, and what is wrong with it the call will say.
-            with suppress(requests.RequestException, ValueError):
+            with without_frames(), suppress(requests.RequestException, ValueError):
                 session.prepare_request(self.request(feed, window, offset))
             self._rehearsed = True
         open_connection(session, self.url, limits=self.limits)
@@ -213,7 +216,7 @@ class ProviderHook(BaseHook):
 
     def send(self, request: requests.Request) -> bytes:
         """Sign and send one request."""
-        return call(self.get_conn(), request, clock=self.clock, limits=self.limits)
+        return call(self.get_conn(), request, clock=self.clock, limits=self.limits, last_look=self.last_look)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one cheap signed call; Airflow's *Test* button shows the sentence returned."""

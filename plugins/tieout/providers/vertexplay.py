@@ -27,9 +27,10 @@ from tieout.core.clock import Clock, epoch_ms
 from tieout.core.contract import ABSENT, Ident, Int32, Row, ZonedInstant
 from tieout.core.contract import Code as CodeText
 from tieout.core.envelope import decode_data, decode_envelope
-from tieout.core.errors import ConfigError, FatalError, Throttled, TieoutError
+from tieout.core.errors import ConfigError, FatalError, Throttled
 from tieout.core.feed import FeedSpec, Page, whole_windows
 from tieout.core.http import NotAuthorised
+from tieout.core.redaction import without_frames
 from tieout.core.slices import Window
 from tieout.core.tables import staging
 from tieout.providers.base import (
@@ -230,14 +231,9 @@ class Token(msgspec.Struct, rename={"text": "accessToken", "expires_in": "expire
 
 
 def read_token(body: bytes) -> Token:
-    """Return the token of one answer. Raises the error of its code, without a trace of the answer."""
-    try:
-        token: Token = decode_data(_data_of(body), Token, "VertexPlay")
-        return token
-    except TieoutError as error:
-        # A log that shows local variables would show the answer.
-        error.__context__ = None
-        raise error.with_traceback(None) from None
+    """Return the token of one answer. Raises the error of its code."""
+    token: Token = decode_data(_data_of(body), Token, "VertexPlay")
+    return token
 
 
 class VertexPlayHook(ProviderHook):
@@ -306,7 +302,8 @@ class VertexPlayHook(ProviderHook):
             return False
         self.wait_for(AUTH_ENDPOINT)
         try:
-            token = read_token(self.send(self._token_request()))
+            with without_frames():
+                token = read_token(self.send(self._token_request()))
         except Throttled as error:
             error.endpoint = AUTH_ENDPOINT
             raise

@@ -3,11 +3,12 @@
 from tieout.core.coverage.declared import Declared, plain, where
 from tieout.core.coverage.forecast import Forecast, call_spacing, forecast, forecast_table
 from tieout.core.coverage.lost import Gap, LostReport, record_lost
-from tieout.core.coverage.repairs import SETTLE, Batch, Repair, is_open, plan_batches, repairs
+from tieout.core.coverage.repairs import BATCH_SLICES, SETTLE, Batch, Repair, is_open, plan_batches, repairs
 from tieout.core.coverage.revisits import due_revisits, expected_calls, join_slices
 from tieout.core.coverage.summary import FeedCoverage, coverage_table, feed_coverage
 
 __all__ = [
+    "BATCH_SLICES",
     "SETTLE",
     "Batch",
     "Declared",
