@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
-    known = list(benchmarks())
+    known = list(benchmarks(options.only))
     chosen = [one for one in known if options.only in ("", one.name)]
     if not chosen:
         console.print(

@@ -57,17 +57,17 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A module's ``BENCHMARK``. ``run`` takes the seed of all that is drawn and cleans up after itself."""
+    """A module's ``BENCHMARK``, with the module's name. ``run`` takes the seed of all that is drawn."""
 
     name: str
     measures: str
     run: Callable[[int], Outcome]
 
 
-def benchmarks() -> Iterator[Benchmark]:
-    """Yield the benchmark of every module of this package that declares one, by name."""
+def benchmarks(only: str = "") -> Iterator[Benchmark]:
+    """Yield the benchmark of every module of this package that declares one, or that of the module named *only*."""
     modules = sorted(found.name for found in pkgutil.iter_modules(bench.__path__) if found.name != "__main__")
-    for name in modules:
+    for name in [only] if only in modules else modules:
         declared = getattr(importlib.import_module(f"bench.{name}"), "BENCHMARK", None)
         if isinstance(declared, Benchmark):
             yield declared

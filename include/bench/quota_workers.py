@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -41,8 +42,9 @@ class Connected:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What one worker pulls: the given slices of one feed of one agent, one after the other."""
+    """What one worker pulls: the given slices of one feed of one agent, one after the other, after a ``delay``."""
 
+    delay: timedelta
     provider: str
     feed: str
     conn_id: str
@@ -60,6 +62,7 @@ def pull_all(work: Work) -> int:
     known = {name: work.connection[name] for name in ("host", "login", "password", "extra")}
     hook = HOOKS[work.provider](work.conn_id, connection=Connected(conn_id=work.conn_id, **known), clock=clock)
     pages = 0
+    time.sleep(work.delay.total_seconds())
     with PostgresQuota(work.warehouse, clock) as quota:
         hook.wait_for = lambda endpoint: quota.acquire(
             QuotaKey(provider=work.provider, endpoint=endpoint, merchant_id=hook.merchant_id), work.interval

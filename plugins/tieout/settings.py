@@ -20,8 +20,17 @@ def feeds_file() -> Path:
 
 
 def landing_base() -> str:
-    """Return the landing base (any ObjectStoragePath URL): ``TIEOUT_LANDING``, or ``landing`` beside ``plugins``."""
-    return os.environ.get("TIEOUT_LANDING") or f"file://{_ROOT / 'landing'}"
+    """Return the landing base (any ObjectStoragePath URL): ``TIEOUT_LANDING``, or ``landing`` beside ``plugins``.
+
+    Raises ConfigError when it carries a password: the base stands in XCom, in the ledger and in rendered templates.
+    """
+    base = os.environ.get("TIEOUT_LANDING") or f"file://{_ROOT / 'landing'}"
+    if ":" in base.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+        raise ConfigError(
+            "TIEOUT_LANDING carries a password, which would be shown wherever the path of an answer is.",
+            advice="Put it into an Airflow connection and name that one before the @: s3://<conn_id>@<bucket>/<folder>.",
+        )
+    return base
 
 
 def coverage_poke_seconds() -> float:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from readings import Reading, at
-from tieout.core.contract import MAX_EPOCH_MS, RowRejected
+from tieout.core.contract import MAX_EPOCH_MS, MAX_NESTING, RowRejected
 from tieout.core.errors import SuspectReading
 from tieout.core.feed import FeedSpec
 from tieout.providers import feed_spec
@@ -263,6 +263,11 @@ def test_unknown_fields_are_kept_as_exact_text() -> None:
 def test_unknown_field_that_cannot_be_stored_is_rejected() -> None:
     assert rejected(BETS, row_text(BET, new='"\\u0000"')).reason == "bad_value"
     assert rejected(BETS, row_text(BET, new='"\\ud800"')).reason in ("bad_value", "not_an_object")
+
+
+def test_deep_unknown_field_is_rejected() -> None:
+    for depth in (MAX_NESTING, 50_000):
+        assert rejected(BETS, row_text(BET, new="[" * depth + "]" * depth)).reason == "bad_value"
 
 
 def test_tax_may_be_spelled_with_a_space() -> None:

@@ -73,6 +73,8 @@ class World:
             "bet_amount": turnover, "valid_bet_turnover": turnover, "currency": currency, "status": status,
             "update_time": epoch_ms(updated),
         }  # fmt: skip
+        # Its newer states keep the instant it was placed: that never changes.
+        row["bet_time"] = next((bet["bet_time"] for bet in self.bets if bet["id"] == id), row["bet_time"])
         self.bets = [bet for bet in self.bets if bet["id"] != id]
         self.bets.append(row | raw)
         return id

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-CORE = str(Path(__file__).resolve().parents[1] / "core")
-if CORE not in sys.path:
-    sys.path.insert(0, CORE)
+for neighbour in ("core", "recon"):
+    folder = str(Path(__file__).resolve().parents[1] / neighbour)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
 
 from rogue import RogueServer  # noqa: E402
 

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from types import TracebackType
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 #: The pieces of an answer, head included; they are sent until the client hangs up.
 Answer = Callable[[], Iterable[bytes]]
 
 
 class RogueServer:
-    """Answers every request with the same pieces, a connection each. ``requests`` holds what was asked."""
+    """Answers every request with the same pieces, a connection each. ``requests`` holds what was asked.
 
-    def __init__(self) -> None:
+    With *certificate* (a PEM file with its key) it speaks TLS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
+        if self._tls and certificate:
+            self._tls.load_cert_chain(certificate)
         self.answer: Answer = whole(b"{}")
         self.requests: list[bytes] = []
         self.stopping = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> RogueServer:
@@ -44,13 +60,13 @@ class RogueServer:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            try:
-                self.requests.append(_read_request(connection))
-                for piece in self.answer():
-                    connection.sendall(piece)
-            except OSError:
-                return
+        with suppress(OSError), connection, self._secured(connection) as secured:
+            self.requests.append(_read_request(secured))
+            for piece in self.answer():
+                secured.sendall(piece)
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
 
     def drip(self, head: bytes, piece: bytes, seconds: float) -> Answer:
         """Return an answer that sends *piece* again and again, *seconds* apart, and never ends."""
@@ -105,3 +121,27 @@ def bomb(size: int, *, wbits: int = 31) -> bytes:
     zeros = bytes(1_000_000)
     packed = b"".join(packer.compress(zeros) for _ in range(member // len(zeros))) + packer.flush()
     return packed * (size // member)
+
+
+def certificate(path: Path) -> Path:
+    """Write a certificate of 127.0.0.1 that vouches for itself, with its key, to *path*."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rogue")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )  # fmt: skip
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import zlib
+from collections.abc import Callable
 
 import pytest
 from measured import MEGABYTES, Cost, measure, read_bets
 from rogue import Answer, RogueServer, bomb, forever, head, whole
 
-SECONDS = 20.0
+#: Far more than any of these takes, and far less than it would without bounds.
+SECONDS = 30.0
 CHUNKED = head("Transfer-Encoding: chunked")
 
 
@@ -21,9 +22,8 @@ def cost_of(rogue: RogueServer, answer: Answer, **limits: float) -> Cost:
     return cost
 
 
-def packed(body: bytes, encoding: str = "gzip") -> Answer:
-    data = gzip.compress(body, 1) if encoding == "gzip" else zlib.compress(body, 1)
-    return whole(data, f"Content-Encoding: {encoding}")
+def packed(body: bytes) -> Answer:
+    return whole(gzip.compress(body, 1), "Content-Encoding: gzip")
 
 
 # -- what comes over the wire -----------------------------------------------------------------------------------
@@ -93,43 +93,54 @@ def test_a_drip_ends_with_the_calls_time(rogue: RogueServer, name: str, start: b
     cost = cost_of(rogue, rogue.drip(start, piece, 0.05), read_timeout=5, total_timeout=0.6)
     assert cost.error == "Unreachable", name
     assert "did not end within 0.6 s" in cost.message
-    assert cost.seconds < 3
+    assert cost.seconds < 10
 
 
 def test_interim_answers_without_end_are_given_up(rogue: RogueServer) -> None:
     cost = cost_of(rogue, forever(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000), total_timeout=1)
     assert cost.error == "Unreachable"
-    assert cost.seconds < 5
+    assert cost.seconds < 10
 
 
 # -- what the JSON holds ----------------------------------------------------------------------------------------
 
 
+# Made when they are needed: together they would fill the memory of the test run.
+JSON: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "zeros": (lambda: rows(b"0," * 30_000_000, b"0"), "ContractBroken", "more than 1000000 rows"),
+    "many rows": (lambda: rows(b"{}," * 25_000, b"{}"), "ContractBroken", "25001 rows on one page"),
+    "deep": (lambda: nested(10_000_000), "ContractBroken", "nested too deep"),
+    "message": (lambda: message(b"[" + b"[]," * 9_000_000 + b"0]"), "ContractBroken", "more than 1000000 rows"),
+    "deep message": (lambda: message(b"[" * 900 + b"]" * 900), "FatalError", "code '1'"),
+    "long text": (lambda: data(b'"' + b"x" * 20_000_000 + b'", NaN'), "Unreachable", "no complete JSON"),
+    "open text": (lambda: data(b'"' + b'\\"' * 6_000_000), "Unreachable", "no complete JSON"),
+    "controls": (lambda: data(b'"' + b"\1" * 20_000_000 + b'"'), "Unreachable", "no complete JSON"),
+    "numbers": (lambda: rows(b"NaN," * 900_000, b"0"), "Unreachable", "no complete JSON"),
+    "total": (lambda: data(b'{"transactions":[],"total":' + b"9" * 4000 + b"}"), "ContractBroken", "$.total"),
+    "code": (lambda: b'{"code":"' + b"7" * 60_000_000 + b'"}', "FatalError", "undocumented code '7777"),
+}
+
+
 def rows(*pieces: bytes) -> bytes:
-    return b'{"code":200,"data":{"transactions":[' + b"".join(pieces) + b"]}}"
+    return data(b'{"transactions":[' + b"".join(pieces) + b"]}")
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "error", "says"),
-    [
-        ("zeros", rows(b"0," * 30_000_000, b"0"), "ContractBroken", "more than 1000000 rows"),
-        ("many rows", rows(b"{}," * 25_000, b"{}"), "ContractBroken", "25001 rows on one page"),
-        ("deep", b'{"code":1,"x":' + b"[" * 10_000_000 + b"]" * 10_000_000 + b"}", "ContractBroken", "nested too deep"),
-        ("message", b'{"code":1,"message":[' + b"[]," * 9_000_000 + b"0]}", "ContractBroken", "more than 1000000 rows"),
-        ("deep message", b'{"code":1,"message":' + b"[" * 900 + b"]" * 900 + b"}", "FatalError", "code '1'"),
-        ("long text", b'{"code":200,"data":"' + b"x" * 20_000_000 + b'", NaN}', "Unreachable", "no complete JSON"),
-        ("open text", b'{"code":200,"data":"' + b'\\"' * 6_000_000, "Unreachable", "no complete JSON"),
-        ("controls", b'{"code":200,"data":"' + b"\1" * 20_000_000 + b'"}', "Unreachable", "no complete JSON"),
-        ("numbers", rows(b"NaN," * 900_000, b"0"), "Unreachable", "no complete JSON"),
-        ("total", b'{"code":200,"data":{"transactions":[],"total":' + b"9" * 4000 + b"}}", "ContractBroken", "$.total"),
-        ("code", b'{"code":"' + b"7" * 60_000_000 + b'"}', "FatalError", "undocumented code '7777"),
-    ],
-    ids=lambda value: value if isinstance(value, str) and len(value) < 15 else "",
-)
-def test_json_that_would_take_many_times_its_size(
-    rogue: RogueServer, name: str, body: bytes, error: str, says: str
-) -> None:
-    cost = cost_of(rogue, packed(body))
-    assert cost.error == error, (name, cost)
+def data(held: bytes) -> bytes:
+    return b'{"code":200,"data":' + held + b"}"
+
+
+def nested(depth: int) -> bytes:
+    return data(b"[" * depth + b"]" * depth)
+
+
+def message(said: bytes) -> bytes:
+    return b'{"code":1,"message":' + said + b"}"
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_json_that_would_take_many_times_its_size(rogue: RogueServer, name: str) -> None:
+    body, error, says = JSON[name]
+    cost = cost_of(rogue, packed(body()))
+    assert cost.error == error, cost
     assert says in cost.message
     assert len(cost.message) < 1000

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from pathlib import Path
 
 import pytest
 import requests
 from kit import FixedClock, hook
-from rogue import RogueServer, whole
+from rogue import RogueServer, certificate, whole
 
 from tieout.core import egress
 from tieout.core.errors import ConfigError, FatalError, Unreachable
 from tieout.core.http import HttpLimits, base_url, call, new_session
+from tieout.settings import landing_base
 
 LIMITS = HttpLimits(connect_timeout=2, read_timeout=2, total_timeout=5)
 
@@ -122,3 +124,38 @@ def test_an_agents_id_that_no_header_can_carry_is_a_matter_of_configuration(rogu
     with pytest.raises(ConfigError, match="cannot be sent in a header"):
         made.probe()
     assert b"".join(rogue.requests).strip() == b""
+
+
+@pytest.mark.parametrize(
+    ("base", "accepted"),
+    [
+        ("s3://aws_default@bucket/tieout", True), ("file:///var/landing", True), ("/var/land:ing@x", True),
+        ("gs://bucket/a:b@c", True), ("s3://AKIA:s3cret-key@bucket/tieout", False), ("s3://:s3cret-key@bucket", False),
+    ],
+)  # fmt: skip
+def test_the_landing_base_carries_no_password(base: str, accepted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIEOUT_LANDING", base)
+    if accepted:
+        assert landing_base() == base
+        return
+    with pytest.raises(ConfigError, match="carries a password") as caught:
+        landing_base()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_bounds_hold_over_tls_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = certificate(tmp_path / "rogue.pem")
+    with RogueServer(pem) as server:
+        with pytest.raises(FatalError, match=r"TLS certificate of .* cannot be verified"):
+            get(server.url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(pem))
+        assert get(server.url) == b"{}"
+        server.answer = server.drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", b"x", 0.05)
+        with pytest.raises(Unreachable, match=r"did not end within 0.5 s"):
+            call(
+                new_session(), requests.Request("GET", server.url), clock=FixedClock(),
+                limits=HttpLimits(total_timeout=0.5),
+            )  # fmt: skip
+        monkeypatch.setattr(egress, "_METADATA", (ipaddress.ip_network("127.0.0.1/32"),))
+        with pytest.raises(ConfigError, match="leads where no provider can be"):
+            get(server.url)

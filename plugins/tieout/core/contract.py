@@ -242,9 +242,10 @@ class RowCodec:
     def decode(self, raw: msgspec.Raw | bytes) -> tuple[Row, str | None]:
         """Return the row and its unknown fields as JSON text (None when there are none); ``values`` reads amounts."""
         try:
-            return self._decoder.decode(raw), None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._decode_slowly(raw)
+            try:
+                return self._decoder.decode(raw), None
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                return self._decode_slowly(raw)
         except RecursionError:
             raise RowRejected("bad_value", "the row is nested too deep") from None
 

@@ -14,7 +14,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -67,10 +67,14 @@ def check_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Non
 
 @dataclass
 class Budget:
-    """What one call may still use: seconds (monotonic clock) and bytes from the wire. ``spent``: what ran out."""
+    """What one call may still use: seconds (monotonic clock) and bytes from the wire. ``spent``: what ran out.
+
+    ``last_look`` is called when the connection is open and the next thing is to send the request; it may raise.
+    """
 
     seconds: float
     max_bytes: int
+    last_look: Callable[[], object] = lambda: None
     spent: str = ""
 
     def __post_init__(self) -> None:
@@ -97,9 +101,9 @@ _CURRENT: ContextVar[Budget | None] = ContextVar("tieout_call_budget", default=N
 
 
 @contextmanager
-def budget(seconds: float, max_bytes: int) -> Iterator[Budget]:
+def budget(seconds: float, max_bytes: int, last_look: Callable[[], object] = lambda: None) -> Iterator[Budget]:
     """Bound every read of the sessions made by ``guard`` inside the block."""
-    current = Budget(seconds, max_bytes)
+    current = Budget(seconds, max_bytes, last_look)
     token = _CURRENT.set(current)
     try:
         yield current
@@ -147,9 +151,17 @@ class _Response(http.client.HTTPResponse):
 class _Http(HTTPConnection):
     response_class = _Response
 
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        _look(self)
+        super().endheaders(*args, **kwargs)
+
 
 class _Https(HTTPSConnection):
     response_class = _Response
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        _look(self)
+        super().endheaders(*args, **kwargs)
 
     @property
     def is_connected(self) -> bool:
@@ -178,6 +190,14 @@ def _check_resolved(host: str, port: int | None) -> None:
         return  # connecting says what is wrong
     for *_, address in found:
         check_address(ipaddress.ip_address(str(address[0]).split("%")[0]))
+
+
+def _look(connection: HTTPConnection) -> None:
+    current = _CURRENT.get()
+    if current is not None:
+        if connection.sock is None:
+            connection.connect()
+        current.last_look()
 
 
 def _has_only_tickets(sock: object) -> bool:

@@ -28,8 +28,8 @@ _TEXT = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
 # Up to the next sign that matters; inside of a row, its commas do not.
 _NEXT_OF_PAGE = re.compile(rb'(?:[^"\[\]{},]++|' + _TEXT + rb")*+([\[\]{},])", re.DOTALL)
 _NEXT_OF_ROW = re.compile(rb'(?:[^"\[\]{}]++|' + _TEXT + rb")*+([\[\]{}])", re.DOTALL)
-#: Whole texts are matched so that what only looks like a bad value inside of them is left alone.
 _COMMA, _OPENING = b","[0], b"[{"
+# Whole texts are matched so that what only looks like a bad value inside of them is left alone.
 _TEXT_OR_BAD = re.compile(_TEXT + rb"|-?\bInfinity\b|\bNaN\b", re.DOTALL)
 _CONTROL_OR_SURROGATE = re.compile(rb"[\x00-\x1f]|\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(

@@ -100,7 +100,7 @@ def call(
     auth_statuses: tuple[int, ...] = (401, 403),
     last_look: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """Sign and send *request* now and return its decoded body. *last_look* may still refuse between the two.
+    """Sign and send *request* now and return its decoded body. *last_look* may still refuse right before.
 
     Raises Unreachable (timeouts, resets, 5xx, HTML, truncated, oversize or endless answers), Throttled (429, with the
     delay of Retry-After), FatalError (redirects, 401/403, other 4xx), ConfigError (addresses and fields of the
@@ -124,8 +124,7 @@ def _call(
         raise ConfigError(f"the address of the connection cannot be used: {_cause(error)}.") from None
     host = urlsplit(prepared.url or "").netloc
     verify, proxies = _route(prepared.url or "")
-    last_look()
-    with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING) as budget:
+    with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING, last_look) as budget:
         try:
             response = session.send(
                 prepared,

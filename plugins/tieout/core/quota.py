@@ -36,10 +36,12 @@ LATE_SHARE = 0.25
 TIMER_GRANULARITY = 0.005
 #: How much later than it may wake a call may be sent: signing it takes a millisecond or two.
 SIGNING_FACTOR = 2
-#: Seconds before its slot a caller takes it, and seconds from now a slot begins at the earliest. Both grow by what the
-#: database takes to answer.
+#: Seconds before its slot a caller takes it, and seconds from now a slot begins at the earliest. Both grow by twice
+#: what the database took to answer last.
 LEAD = 0.05
 MARGIN = 0.005
+#: What it is taken to need before it was asked.
+FIRST_LATENCY = 0.01
 #: Seconds before taking its slot a caller looks after its connection: opening one may take some round trips.
 WARM_UP = 1.0
 #: Seconds between two looks at a row whose slots follow each other faster than anybody can sleep.
@@ -73,7 +75,7 @@ class PostgresQuota:
         self._clock = clock
         self._connection = SteadyConnection(url, clock)
         self._rows = QuotaRows(self._connection, database_clock)
-        self._latency = 0.0
+        self._latency = FIRST_LATENCY
         self._granted: _Grant | None = None
         self._missed: dict[QuotaKey, Ticket] = {}
 
