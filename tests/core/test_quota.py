@@ -283,8 +283,22 @@ def test_push_back_never_brings_a_call_forward(quota: PostgresQuota, db: psycopg
     quota.push_back(KEY, timedelta(seconds=60))
     quota.push_back(KEY, timedelta(seconds=1))
     kept = row(db)
-    assert kept["next_free_at"] - began == timedelta(seconds=60)
+    assert kept["next_free_at"] - began == timedelta(seconds=60, microseconds=1)
     assert kept["throttled"] == 2
+
+
+def test_slot_that_was_missed_is_not_given_back_into_a_ban(
+    quota: PostgresQuota, warehouse: URL, clock: FixedClock
+) -> None:
+    quota.acquire(KEY, INTERVAL)
+    clock.pass_time(1)
+    with PostgresQuota(warehouse, clock, database_clock=lambda: BEGAN + timedelta(seconds=clock.ticks)) as other:
+        throttled_at = other.now()
+        # Shorter than the spacing: the slot after the missed one begins later all the same.
+        other.push_back(KEY, timedelta(seconds=2))
+    with pytest.raises(SlotMissed):
+        quota.confirm()
+    assert quota.acquire(KEY, INTERVAL) - throttled_at >= timedelta(seconds=2)
 
 
 def test_nobody_sleeps_through_a_long_ban(quota: PostgresQuota, warehouse: URL) -> None:

@@ -186,7 +186,7 @@ class PostgresQuota:
             lead=timedelta(seconds=self._lead),
             margin=timedelta(seconds=MARGIN + 2 * self._latency),
         )
-        # Longer than a nap: the server was away, which says nothing about its next answer.
+        # Beyond a second the server was away, which says nothing about its next answer.
         self._latency = min(self._clock.monotonic() - asked, 1.0)
         if step.narrowed:
             log.info(

@@ -109,7 +109,8 @@ SELECT
     CASE WHEN %(widen_to)s::interval IS NOT NULL THEN t.now END, (%(widen_to)s::interval IS NOT NULL)::integer, 1, t.now
 FROM (SELECT coalesce(%(at)s, clock_timestamp()) AS now) AS t
 ON CONFLICT (provider, endpoint, merchant_id) DO UPDATE SET
-    next_free_at = greatest(q.next_free_at, excluded.next_free_at),
+    -- Moved in any case: a slot that was taken before is not given back into a ban.
+    next_free_at = greatest(q.next_free_at + interval '1 microsecond', excluded.next_free_at),
     min_interval = greatest(q.min_interval, excluded.min_interval),
     widened_at = CASE
         WHEN excluded.min_interval > coalesce(q.min_interval, '0') THEN excluded.widened_at ELSE q.widened_at

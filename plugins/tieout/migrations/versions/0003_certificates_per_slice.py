@@ -13,6 +13,7 @@ depends_on = None
 INSTANT = sa.DateTime(timezone=True)
 IDENT = sa.Text(collation="C")
 
+
 def upgrade() -> None:
     # A revisit reads adjoining slices in one window and certifies each of them.
     op.drop_constraint("pk_readings", "readings", schema="ops")
