@@ -2,6 +2,6 @@
 
 from tieout.operators.load import LoadSliceOperator
 from tieout.operators.pull import PullSliceOperator
-from tieout.operators.reconcile import CoverageSensor, JudgeDayOperator
+from tieout.operators.reconcile import CoverageSensor, JudgeDayOperator, RejudgeOperator
 
-__all__ = ["CoverageSensor", "JudgeDayOperator", "LoadSliceOperator", "PullSliceOperator"]
+__all__ = ["CoverageSensor", "JudgeDayOperator", "LoadSliceOperator", "PullSliceOperator", "RejudgeOperator"]

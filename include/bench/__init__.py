@@ -1,0 +1,1 @@
+"""Benchmarks with goals: ``PYTHONPATH=include python -m bench``; one module each, see README.md."""
