@@ -19,6 +19,8 @@ import yaml
 from tieout.core.errors import ConfigError
 from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.ledger import DeclaredFeed
+from tieout.core.recon.eligibility import Eligibility
+from tieout.core.recon.integrity import COMMISSION_OF, IDENTITIES, Commission, IntegritySettings
 from tieout.core.recon.settings import ROUNDING_MODES, ReconSettings, Rounding
 from tieout.core.slices import parse_instant
 from tieout.providers import HOOKS, feeds_of
@@ -82,6 +84,7 @@ class Agent:
     stop: datetime | None
     feeds: tuple[AgentFeed, ...]
     recon: ReconSettings
+    integrity: IntegritySettings
 
     @property
     def reconcile_dag_id(self) -> str:
@@ -174,7 +177,7 @@ class _Node:
 
 _AGENT_KEYS = {
     "provider", "agent", "conn_id", "start", "stop", "currency", "g_types", "timezone",
-    "rounding", "tolerances", "bet_lookback", "judge_after", "feeds",
+    "rounding", "tolerances", "bet_lookback", "judge_after", "feeds", "activities", "identities", "commission",
 }  # fmt: skip
 _FEED_KEYS = {"slice", "lag", "interval", "revisits"}
 
@@ -244,6 +247,7 @@ def _agent(node: _Node) -> Agent:
         stop=stop,
         feeds=feeds,
         recon=_recon(keys),
+        integrity=_integrity(keys, provider),
     )
 
 
@@ -323,7 +327,45 @@ def _recon(keys: dict[str, _Node]) -> ReconSettings:
     for name in ("bet_lookback", "judge_after"):
         if name in keys:
             found[name] = keys[name].duration()
+    if "activities" in keys:
+        if keys["provider"].text() != "lucko":
+            keys["activities"].fail("only lucko has rebates of activities.")
+        found["activities"] = {name: _eligibility(node) for name, node in keys["activities"].mapping(set()).items()}
     return ReconSettings(**found)
+
+
+def _eligibility(node: _Node) -> Eligibility:
+    return Eligibility(**{name: _texts(limit) for name, limit in node.mapping({"games", "currencies"}).items()})
+
+
+def _texts(node: _Node) -> tuple[str, ...]:
+    values = tuple(item.text() for item in node.items())
+    if not values:
+        node.fail("at least one must be named; leave the key out where all are meant.")
+    return values
+
+
+def _integrity(keys: dict[str, _Node], provider: str) -> IntegritySettings:
+    found: dict[str, Any] = {}
+    if "identities" in keys:
+        switched = keys["identities"].mapping(set(IDENTITIES[provider]))
+        found["switched_off"] = {name: _texts(node) for name, node in switched.items()}
+    if "commission" in keys:
+        if "commission" not in IDENTITIES[provider]:
+            keys["commission"].fail(f"{provider} reports no commission.")
+        found["commission"] = {kind: _commission(node) for kind, node in keys["commission"].mapping(set()).items()}
+    return IntegritySettings(**found)
+
+
+def _commission(node: _Node) -> Commission:
+    keys = node.mapping({"rate", "of", "tolerance"})
+    if "rate" not in keys:
+        node.fail("the key 'rate' is missing: the agreed commission in percent.")
+    return Commission(
+        rate=keys["rate"].amount(),
+        of=keys["of"].one_of(COMMISSION_OF) if "of" in keys else Commission.of,
+        tolerance=keys["tolerance"].amount() if "tolerance" in keys else Commission.tolerance,
+    )
 
 
 def _rounding(node: _Node) -> Rounding:

@@ -2,13 +2,15 @@
 
 from tieout.operators.load import LoadSliceOperator
 from tieout.operators.monitor import RecordLostOperator
+from tieout.operators.outputs import ControlTotalOperator, RefreshMartOperator, StatementOperator
 from tieout.operators.pull import PullSliceOperator
-from tieout.operators.reconcile import CoverageSensor, JudgeDayOperator
+from tieout.operators.reconcile import CoverageSensor, JudgeDayOperator, RejudgeOperator
 from tieout.operators.repair import PlanRepairOperator, RepairBatchOperator
 from tieout.operators.replay import PlanReplayOperator, ReplayBatchOperator
 from tieout.operators.revisit import RevisitFeedOperator
 
 __all__ = [
+    "ControlTotalOperator",
     "CoverageSensor",
     "JudgeDayOperator",
     "LoadSliceOperator",
@@ -16,7 +18,10 @@ __all__ = [
     "PlanReplayOperator",
     "PullSliceOperator",
     "RecordLostOperator",
+    "RefreshMartOperator",
+    "RejudgeOperator",
     "RepairBatchOperator",
     "ReplayBatchOperator",
     "RevisitFeedOperator",
+    "StatementOperator",
 ]

@@ -1,4 +1,4 @@
-"""Reconciliation of a Lucko agent's settlement day: wait for coverage, then judge."""
+"""Reconciliation of a Lucko agent: wait for a settlement day's coverage and judge it; judge again what changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 
 from tieout.core import ledger
 from tieout.core.errors import located
-from tieout.core.recon import ReconSettings, judge_days
+from tieout.core.recon import ReconSettings, judge_days, rejudge
 from tieout.core.slices import Slice
 from tieout.core.warehouse import connect
 from tieout.settings import WAREHOUSE_CONN_ID
@@ -22,26 +22,29 @@ DAY = timedelta(days=1)
 JUDGED_AGAIN = 2
 
 
-class CoverageSensor(BaseSensorOperator):
+class _OfAgent(BaseOperator):
+    """What the operators of one agent's reconciliation are told: the agent, its settings, the warehouse."""
+
+    template_fields: Sequence[str] = ("agent", "warehouse_conn_id")
+
+    def __init__(
+        self, *, agent: str, recon: ReconSettings, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any
+    ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.agent = agent
+        self.recon = recon
+        self.warehouse_conn_id = warehouse_conn_id
+
+
+class CoverageSensor(_OfAgent, BaseSensorOperator):
     """Wait until every slice the settlement day needs is certified, suspect or lost."""
 
     template_fields: Sequence[str] = ("agent", "day", "warehouse_conn_id")
     ui_color = "#fef3c7"
 
-    def __init__(
-        self,
-        *,
-        agent: str,
-        recon: ReconSettings,
-        day: str,
-        warehouse_conn_id: str = WAREHOUSE_CONN_ID,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, day: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.agent = agent
-        self.recon = recon
         self.day = day
-        self.warehouse_conn_id = warehouse_conn_id
 
     def poke(self, context: Context) -> bool:
         """Return whether nothing the day needs is still open; log what is."""
@@ -60,28 +63,16 @@ class CoverageSensor(BaseSensorOperator):
         return not waiting
 
 
-class JudgeDayOperator(BaseOperator):
-    """Judge every rebate of the settlement day and of the two days before it, and write their daily tie-out."""
+class JudgeDayOperator(_OfAgent):
+    """Judge every rebate of the settlement day and of the two days before it, and write their daily figures."""
 
     template_fields: Sequence[str] = ("agent", "day", "warehouse_conn_id")
     ui_color = "#fae8ff"
 
-    def __init__(
-        self,
-        *,
-        agent: str,
-        recon: ReconSettings,
-        first_day: date,
-        day: str,
-        warehouse_conn_id: str = WAREHOUSE_CONN_ID,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, day: str, first_day: date, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.agent = agent
-        self.recon = recon
-        self.first_day = first_day
         self.day = day
-        self.warehouse_conn_id = warehouse_conn_id
+        self.first_day = first_day
 
     def execute(self, context: Context) -> dict[str, int]:
         """Judge and return the counts by verdict."""
@@ -92,6 +83,18 @@ class JudgeDayOperator(BaseOperator):
             summary = judge_days(
                 warehouse_url(self.warehouse_conn_id), agent=self.agent, days=days, settings=self.recon
             )
+        return dict(summary.__dict__)
+
+
+class RejudgeOperator(_OfAgent):
+    """Judge the rebates that loads since the last run, other settings or an expired acceptance may have changed."""
+
+    ui_color = "#fae8ff"
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Judge and return the counts by verdict."""
+        with located(f"lucko rejudge agent={self.agent}"):
+            summary = rejudge(warehouse_url(self.warehouse_conn_id), agent=self.agent, settings=self.recon)
         return dict(summary.__dict__)
 
 

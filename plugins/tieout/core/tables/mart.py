@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Column, Date, Table
 
-from tieout.core.tables.base import big, ident, metadata, money
+from tieout.core.tables.base import big, ident, instant, jsonb, metadata, money
 
 turnover_daily = Table(
     "turnover_daily",
@@ -23,4 +23,25 @@ turnover_daily = Table(
     CheckConstraint("turnover >= 0", name="turnover"),
     schema="mart",
     comment="Turnover per provider, agent, day, user, currency and game.",
+)
+
+refreshes = Table(
+    "refreshes",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    jsonb("settings", nullable=False, comment="with others, every day is rebuilt"),
+    instant("refreshed_at", nullable=False),
+    schema="mart",
+    comment="The settings each agent's mart was last built with.",
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    big("load_id", primary_key=True),
+    schema="mart",
+    comment="The loads that an agent's mart has taken in.",
 )
