@@ -6,8 +6,6 @@ import itertools
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,123 +13,18 @@ from typing import Any
 import psycopg
 import pytest
 import requests
+from driving import HOUR, PATCHY, eventually, returned, trigger
 
 from demo.airflow_stack import AirflowStack, StackError
-from demo.postgres import EmbeddedPostgres
-from demo.processes import Processes, free_port
 from demo.progress import judged_days
 from demo.report import found_breaks, planted_breaks
 from demo.scenario import Scenario
-from demo.simulated import SimulatedProviders
 from simulator import DEFAULT_AGENTS
 from tieout.core.landing import read_manifest
 from tieout.core.slices import Slice
-from tieout.core.warehouse import connect
 from tieout.feeds import parse_agents
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]
-
-HOUR = timedelta(hours=1)
-REACH = timedelta(days=40)
-MARGIN = timedelta(hours=6)
-#: Hourly slices of the agent whose catch-up is interrupted; more than one DAG starts at once.
-PATCHY = 16
-
-
-def eventually(done: Callable[[], Any], *, seconds: float, what: str) -> Any:
-    """Return the first true answer of *done*; fail when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := done():
-            return answer
-        time.sleep(0.5)
-    pytest.fail(f"not within {seconds:.0f} s: {what}")
-
-
-@pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    """The newest settlement day of the demo's world and its rebates, in slices of six hours."""
-    end = Scenario.of(datetime.now(UTC)).end
-    return Scenario(start=end - 26 * HOUR, end=end, slice_width="6h")
-
-
-@pytest.fixture(scope="module")
-def horizon() -> datetime:
-    """The first slice that catch-up may read of a feed with a reach of 40 days."""
-    return (datetime.now(UTC) - REACH + MARGIN).replace(minute=0, second=0, microsecond=0) + HOUR
-
-
-@pytest.fixture(scope="module")
-def stack(
-    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, scenario: Scenario, horizon: datetime
-) -> Iterator[AirflowStack]:
-    home = tmp_path_factory.mktemp("stack")
-    feeds = home / "feeds.yaml"
-    feeds.write_text(
-        scenario.feeds_yaml()
-        + f"""\
-  - provider: hotroad          # declared for long ago: only what is within reach may be caught up
-    agent: veteran
-    conn_id: hotroad_demo
-    start: 2020-01-01
-    stop: {horizon + 2 * HOUR:%Y-%m-%dT%H:%M:%SZ}
-    currency: USD
-  - provider: hotroad          # paused while it catches up, then backfilled: a hole stays
-    agent: patchy
-    conn_id: hotroad_demo
-    start: {scenario.start:%Y-%m-%dT%H:%M:%SZ}
-    stop: {scenario.start + PATCHY * HOUR:%Y-%m-%dT%H:%M:%SZ}
-    currency: USD
-    feeds: {{summary: {{interval: 0.1s}}}}
-"""
-    )
-    providers = SimulatedProviders(free_port(), scenario)
-    with Processes(home / "logs", home / "processes.json") as processes:
-        stack = AirflowStack(
-            home=home, postgres=postgres, processes=processes, feeds=feeds, connections=providers.connections(),
-            environment={
-                "TIEOUT_COVERAGE_POKE_SECONDS": "2", "TIEOUT_REPAIR_SETTLE_SECONDS": "0",
-                # Everything is written down, so that a secret that can be logged is.
-                "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
-            },
-            password="e2e-password",
-            metadata="e2e_airflow", warehouse="e2e_tieout",
-        )  # fmt: skip
-        stack.prepare()
-        processes.start("simulator", providers.command(), stack.env)
-        stack.start()
-        stack.wait_until_ready()
-        stack.providers = providers  # type: ignore[attr-defined]
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def ledger(stack: AirflowStack) -> Iterator[psycopg.Connection]:
-    with connect(stack.warehouse_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="module")
-def patchy_slices(scenario: Scenario) -> list[Slice]:
-    return list(Slice(scenario.start, scenario.start + PATCHY * HOUR).split(HOUR))
-
-
-def trigger(stack: AirflowStack, dag_id: str, conf: dict[str, Any] | None = None, *, state: str = "success") -> str:
-    """Trigger a DAG, as the UI does, and wait until the run is over; return its id."""
-    run = stack.api("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
-
-    def over() -> str | None:
-        found = stack.api("GET", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}")["state"]
-        return found if found in ("success", "failed") else None
-
-    assert eventually(over, seconds=180, what=f"the run of {dag_id} is over") == state
-    return str(run["dag_run_id"])
-
-
-def returned(stack: AirflowStack, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
-    """What a task has returned."""
-    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
-    return stack.api("GET", path)["value"]
 
 
 def rows_of(ledger: psycopg.Connection, agent: str) -> list[Any]:

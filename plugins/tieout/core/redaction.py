@@ -15,6 +15,8 @@ from tieout.core.errors import TieoutError
 
 #: Shorter ones are left alone, as Airflow does: they would black out ordinary words.
 MIN_LENGTH = 5
+#: A piece of base64 shorter than this occurs by chance.
+MIN_PIECE = 8
 #: Tokens come and go; the oldest spellings are forgotten first.
 MAX_KNOWN = 5_000
 
@@ -38,7 +40,17 @@ def spellings(secret: str | bytes) -> tuple[str, ...]:
         found += [secret, html.escape(secret), repr(secret)[1:-1]]
         found += [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]]
     trimmed = [text.rstrip("=") for text in found]
-    return tuple(dict.fromkeys(text for text in (*found, *trimmed) if len(text) >= MIN_LENGTH))
+    whole = [text for text in (*found, *trimmed) if len(text) >= MIN_LENGTH]
+    return tuple(dict.fromkeys((*whole, *(piece for piece in _inside_base64(raw) if len(piece) >= MIN_PIECE))))
+
+
+def _inside_base64(raw: bytes) -> list[str]:
+    """Return how *raw* shows in the base64 of something longer, such as the header made of login and password.
+
+    base64 has three phases; the characters at the edges depend on the neighbours as well and are left out.
+    """
+    shifted = [base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 :].rstrip(b"=").decode() for shift in range(3)]
+    return [piece[: len(piece) // 4 * 4] for piece in shifted]
 
 
 def remember(*secrets: str | bytes) -> list[str]:
