@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -128,6 +129,18 @@ def test_page_of_other_content_is_refused(tmp_path: Path) -> None:
     first_page(path).write_bytes(gzip.compress(b'{"a": 1.20}'))
     with pytest.raises(FatalError, match=r"page-00001.json.gz is not what its manifest says \(sha256 differs\)"):
         read_first(path, manifest)
+
+
+def test_a_page_that_unpacks_to_far_more_is_refused_without_unpacking_it(tmp_path: Path) -> None:
+    path, manifest = land(tmp_path)
+    first_page(path).write_bytes(gzip.compress(bytes(100 * 1024 * 1024)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FatalError, match="sha256 differs"):
+            read_first(path, manifest)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_missing_page_is_refused(tmp_path: Path) -> None:

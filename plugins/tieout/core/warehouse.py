@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 from sqlalchemy import URL, make_url
 
-from tieout.core.errors import Unreachable
+from tieout.core.errors import FatalError, TieoutError, Unreachable
 
 APPLICATION = "tieout"
 RECONNECT_DELAY = timedelta(seconds=30)
@@ -40,30 +40,55 @@ def conninfo(url: str | URL) -> str:
 
 @contextmanager
 def connect(url: str | URL, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
-    """Open a connection in UTC; every loss of the server becomes Unreachable, so that the task is retried.
+    """Open a connection in UTC; a loss of the server becomes Unreachable, so that the task is retried.
 
-    Commits on success and rolls back on error unless *autocommit*.
+    Commits on success and rolls back on error unless *autocommit*. Raises Unreachable also when the server has no
+    room, stops a statement or sees a conflict, and FatalError at a limit of PostgreSQL that no retry gets past.
     """
     connection = _open(url, autocommit)
     try:
         with connection:
             yield connection
     except psycopg.OperationalError as error:
-        raise _not_reachable(error) from error
+        raise _operational(error) from error
 
 
 def _open(url: str | URL, autocommit: bool) -> psycopg.Connection:
     try:
         return psycopg.connect(conninfo(url), autocommit=autocommit)
     except psycopg.OperationalError as error:
-        problem = _not_reachable(error)
+        problem = _operational(error)
     # Raised here, without the driver's frames: they hold the password, and some logs show local variables.
     raise problem
 
 
-def _not_reachable(error: psycopg.OperationalError) -> Unreachable:
+#: What PostgreSQL says by the class of its SQLSTATE (PostgreSQL documentation, appendix A) while it is reachable.
+_MEANINGS = {
+    "40": ("gave way to another transaction", "Nothing to do: the next try reads the state that won."),
+    "53": ("has no room left", "Free disk or memory of the server, or raise max_connections."),
+    "55": ("holds a lock that was needed", "Look for a long transaction in pg_stat_activity."),
+}
+
+
+def _operational(error: psycopg.OperationalError) -> TieoutError:
+    """Return the error for what the driver calls operational: a lost server, and much that is none."""
+    said = str(error).strip()
+    state = error.sqlstate or ""
+    if state[:2] == "54":
+        return FatalError(
+            f"the warehouse cannot hold this: {said}.",
+            advice="A value or a statement is larger than PostgreSQL allows; report it with the feed and the slice.",
+        )
+    if state == "57014":
+        return Unreachable(
+            f"a statement in the warehouse was stopped: {said}.",
+            advice="Look for a statement_timeout of the role, and for who cancelled it.",
+            delay=RECONNECT_DELAY,
+        )
+    if meaning := _MEANINGS.get(state[:2]):
+        return Unreachable(f"the warehouse {meaning[0]}: {said}.", advice=meaning[1], delay=RECONNECT_DELAY)
     return Unreachable(
-        f"the warehouse is not reachable: {str(error).strip()}.",
+        f"the warehouse is not reachable: {said}.",
         advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
         delay=RECONNECT_DELAY,
     )
