@@ -80,7 +80,8 @@ def stack(
         stack = AirflowStack(
             home=home, postgres=postgres, processes=processes, feeds=feeds, connections=connections,
             environment={
-                "TIEOUT_COVERAGE_POKE_SECONDS": "2", "TIEOUT_REPAIR_SETTLE_SECONDS": "0",
+                # A sensor that comes back before the scheduler has seen it go counts as failed (Airflow 3.3).
+                "TIEOUT_COVERAGE_POKE_SECONDS": "10", "TIEOUT_REPAIR_SETTLE_SECONDS": "0",
                 # Everything is written down, so that a secret that can be logged is.
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             },
