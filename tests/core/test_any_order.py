@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -49,7 +49,10 @@ PROVENANCE = LOADS | {"first_seen_at", "last_changed_at", "retired_at"}
 
 @dataclass
 class World:
-    """What a provider holds: rows that move, change, appear and vanish as time goes by (``minute`` since START)."""
+    """What a provider holds: rows that move, change, appear and vanish as time goes by.
+
+    ``minute`` is a sixtieth of a slice since ``start``; "hours" are slices.
+    """
 
     minute: int = 0
     rows: dict[int, Row] = field(default_factory=dict)
@@ -58,9 +61,14 @@ class World:
     feed: ClassVar[tuple[str, str]]
     tables: ClassVar[tuple[str, ...]]
     options: ClassVar[dict[str, Any]] = {}
+    start: ClassVar[datetime] = START
+    width: ClassVar[timedelta] = HOUR
+
+    def instant(self, minute: int) -> datetime:
+        return self.start + minute * self.width / 60
 
     def now_ms(self) -> int:
-        return epoch_ms(START + timedelta(minutes=self.minute))
+        return epoch_ms(self.instant(self.minute))
 
     def place(self, hour: int) -> None:
         """A row appears in an hour that is under way or past."""
@@ -189,7 +197,43 @@ class Summary(World):
         return {"code": "0000", "data": {"list": rows}}
 
 
-WORLDS: tuple[type[World], ...] = (Bets, Rebates, BetLogs, Summary)
+class Daily(World):
+    """A slice is a day here, from noon to noon in Beijing; every game type is asked for by itself."""
+
+    feed = ("jdb", "daily")
+    tables = ("jdb_daily",)
+    options: ClassVar[dict[str, Any]] = {"currency": "RMB", "g_types": ("0", "7")}
+    start = at(2026, 3, 1, 4)
+    width = timedelta(days=1)
+
+    def place(self, hour: int) -> None:
+        number = next(self.numbers)
+        self.rows[number] = {
+            "_day": hour, "_type": "07"[number % 2], "uid": f"{USERS[number % 3]}{number}", "bet": -10.5, "win": 0,
+            "netWin": -10.5, "validBet": -10.5, "count": 1,
+        }  # fmt: skip
+
+    def change(self, row: Row, amount: int, *, moves: bool) -> None:
+        row["_away"] = moves and not row.get("_away", False)
+        row["win"] = amount
+        if amount % 2:
+            row["tax "] = -0.1 * amount
+
+    def inside(self, row: Row, hours: range) -> bool:
+        return row["_day"] in hours and not row.get("_away", False)
+
+    def answer(self, hours: range) -> list[list[Row]]:
+        return [
+            [row for row in self.rows.values() if self.inside(row, range(day, day + 1)) and row["_type"] == g_type]
+            for day in hours
+            for g_type in self.options["g_types"]
+        ]
+
+    def body(self, rows: list[Row]) -> Row:
+        return {"status": "0000", "data": rows}
+
+
+WORLDS: tuple[type[World], ...] = (Bets, Rebates, BetLogs, Summary, Daily)
 
 
 class Desk:
@@ -207,10 +251,10 @@ class Desk:
 
     def take(self, world: World, hours: range, *, minute: int, kind: str, torn: bool = False) -> Reading:
         """Read slices of the world as it is; *torn*: one row of it comes damaged."""
-        pieces = tuple(Slice(START + hour * HOUR, START + (hour + 1) * HOUR) for hour in hours)
+        pieces = tuple(Slice(world.instant(hour * 60), world.instant(hour * 60 + 60)) for hour in hours)
         made = self.reading.of(
-            *world.feed, pieces[0].start, hours=len(pieces), requested_at=START + timedelta(minutes=minute), kind=kind,
-            slices=pieces if len(pieces) > 1 else (), page_time=timedelta(seconds=1), **world.options,
+            *world.feed, pieces[0].start, hours=len(pieces) * world.width / HOUR,
+            requested_at=world.instant(minute), kind=kind, slices=pieces if len(pieces) > 1 else (), page_time=timedelta(seconds=1), **world.options,
         )  # fmt: skip
         damaged = torn
         for rows in world.answer(hours):
