@@ -254,7 +254,8 @@ class Desk:
         pieces = tuple(Slice(world.instant(hour * 60), world.instant(hour * 60 + 60)) for hour in hours)
         made = self.reading.of(
             *world.feed, pieces[0].start, hours=len(pieces) * world.width / HOUR,
-            requested_at=world.instant(minute), kind=kind, slices=pieces if len(pieces) > 1 else (), page_time=timedelta(seconds=1), **world.options,
+            requested_at=world.instant(minute), kind=kind, slices=pieces if len(pieces) > 1 else (),
+            page_time=timedelta(seconds=1), **world.options,
         )  # fmt: skip
         damaged = torn
         for rows in world.answer(hours):
