@@ -2,6 +2,7 @@
 # make test   the whole test suite
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
 # make bench  benchmarks against their goals (ONLY=name selects one, JSON=file keeps the figures)
+# make docs   the pages of docs/ that are made from the code
 # make lint   ruff, mypy, sqlfluff
 # make lock   resolve requirements-dev.txt into requirements.lock again
 
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 
-.PHONY: setup demo chaos bench test lint lock clean
+.PHONY: setup demo chaos bench test docs lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -34,6 +35,9 @@ bench: setup
 
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)
+
+docs: setup
+	@PYTHONPATH=include $(BIN)/python -m pages.dags
 
 lint: setup
 	@$(BIN)/ruff check .

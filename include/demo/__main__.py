@@ -30,6 +30,8 @@ from tieout.core.warehouse import conninfo
 FOLDER = ROOT / ".demo"
 LOCK = ROOT / ".demo.lock"
 PASSWORD = "admin"
+#: Two days are read within minutes: what looks or waits once a minute or less would mostly wait.
+SETTINGS = {"TIEOUT_COVERAGE_POKE_SECONDS": "10", "TIEOUT_AFTER_LOADS_SECONDS": "60"}
 
 
 class Stopped(Exception):
@@ -118,7 +120,7 @@ def run(console: Console, options: argparse.Namespace) -> int:
         simulator = SimulatedProviders(options.simulator_port, scenario)
         stack = AirflowStack(
             home=FOLDER, postgres=postgres, processes=processes, feeds=feeds, port=options.port,
-            connections=simulator.connections(), environment={"TIEOUT_COVERAGE_POKE_SECONDS": "10"},
+            connections=simulator.connections(), environment=SETTINGS,
             password=PASSWORD,
         )  # fmt: skip
         console.print("PostgreSQL runs; creating tables, pool and connections …")
@@ -188,6 +190,7 @@ def report(console: Console, stack: AirflowStack, simulator: SimulatedProviders,
     console.print(f"Calls that came too soon, by the simulator's own count: {simulator.violations()}")
     if not done:
         console.print("Time ran out before everything was done; the components' logs are in .demo/logs.")
+    console.print(f"Statements of each day, as pages and CSV: {stack.landing / 'statements'}", soft_wrap=True)
     console.print(f"Airflow: {stack.url}  login: {USER} / {PASSWORD}  (after {elapsed})", soft_wrap=True)
     console.print(
         f"demo: {len(feeds)} feeds, {certified} slices certified, {missing} missing; "

@@ -178,7 +178,8 @@ class AirflowStack:
             **inherited,
             "AIRFLOW_HOME": str(self.home / "airflow"),
             **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-            "PYTHONPATH": str(ROOT / "include"),
+            # This checkout's tieout, whichever may be installed besides.
+            "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("include", "plugins")),
             "TIEOUT_FEEDS": str(self.feeds),
             "TIEOUT_LANDING": f"file://{self.landing}",
             **self.environment,

@@ -12,7 +12,7 @@ from tieout.core import ledger, roles
 from tieout.core.coverage import coverage_table, feed_coverage
 from tieout.core.errors import ConfigError, TieoutError
 from tieout.core.warehouse import connect
-from tieout.feeds import load_agents
+from tieout.feeds import load_agents, load_alert_settings
 from tieout.migrations import upgrade
 from tieout.settings import WAREHOUSE_CONN_ID
 
@@ -60,6 +60,8 @@ def _check(options: argparse.Namespace) -> int:
     for agent in load_agents():
         feeds = ", ".join(f"{feed.spec.name} every {feed.slice_width}" for feed in agent.feeds)
         print(f"{agent.provider} {agent.agent} (connection {agent.conn_id}): {feeds}")
+    notifiers = ", ".join(notifier.name for notifier in load_alert_settings().notifiers)
+    print(f"alerts are sent through {notifiers}" if notifiers else "alerts are sent to nobody: no notifier is declared")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Which task gets the next free pull slot: live slices before backfills, then revisits, then repairs.
+"""Which task gets the next free pull slot: live slices, backfills, revisits and control totals, then repairs.
 
 Inside one DAG Airflow already takes the oldest logical date first, which is the slice nearest to being lost.
 """
@@ -29,7 +29,7 @@ class SlicePriority(PriorityWeightStrategy):
 
 def _class_of(dag_id: str, run_id: str) -> int:
     # An agent's name may hold underscores, too: only the middle of an id says what the DAG is.
-    if dag_id.split("__")[1:2] == ["revisit"]:
+    if dag_id.split("__")[1:2] in (["revisit"], ["control"]):
         return REVISIT
     if dag_id == "tieout__repair":
         return REPAIR

@@ -41,6 +41,14 @@ def coverage_poke_seconds() -> float:
     return _seconds("TIEOUT_COVERAGE_POKE_SECONDS", default=60, least=1, most=3600)
 
 
+def after_loads_pause() -> timedelta:
+    """Return how long work that loads start waits for further loads: ``TIEOUT_AFTER_LOADS_SECONDS``, or five minutes.
+
+    Raises ConfigError unless it is a number of seconds of at most a day.
+    """
+    return timedelta(seconds=_seconds("TIEOUT_AFTER_LOADS_SECONDS", default=300, least=0, most=86_400))
+
+
 def repair_settle() -> timedelta:
     """Return for how long repairs leave a slice to its ordinary run: ``TIEOUT_REPAIR_SETTLE_SECONDS``, or an hour.
 

@@ -29,21 +29,22 @@ log = logging.getLogger(__name__)
 #: What one run of revisits may take, so that it ends well before the next hour and leaves pull slots to live slices.
 REVISIT_BUDGET = timedelta(minutes=20)
 
+_UNCHANGED = {"inserted": 0, "updated": 0, "retired": 0}
 _AGAIN = "What is left stays due: the next run takes it up, a suspect slice after a growing pause. See ops.readings."
 
 
 def revisit(ingest: Ingest, declared: AgentFeed, *, budget: timedelta = REVISIT_BUDGET) -> dict[str, int]:
     """Read again what is due of one feed, adjoining slices together, the oldest first, for at most *budget*.
 
-    Returns counts of ranges and slices read, rows inserted and updated, and ranges left for the next run. Raises
-    FatalError or RetryLater in the end, naming the ranges that failed.
+    Returns counts of ranges and slices read, rows inserted, updated and retired, and ranges left for the next run.
+    Raises FatalError or RetryLater in the end, naming the ranges that failed.
     """
     where = coverage.where(declared)
     with connect(ingest.url) as connection:
         due = coverage.due_revisits(connection, declared)
         each = coverage.call_spacing(connection, declared) * coverage.expected_calls(connection, declared)
     groups = coverage.join_slices(due, declared.spec.joined_width)
-    counts = {"due": len(due), "ranges": 0, "slices": 0, "inserted": 0, "updated": 0, "left": 0}
+    counts = {"due": len(due), "ranges": 0, "slices": 0, **_UNCHANGED, "left": 0}
     work, started = Round(place=f"revisits of {where}", advice=_AGAIN), ingest.clock.monotonic()
     for number, group in enumerate(groups):
         # A joined range takes fewer calls than its slices; then the run merely ends sooner.
@@ -78,7 +79,7 @@ def repair(
         wanted = coverage.repairs(
             connection, declared, since=range_.start, until=range_.end, everything=everything, settle=settle
         )[: coverage.BATCH_SLICES]
-    counts = {"wanted": len(wanted), "slices": 0, "loaded": 0, "skipped": 0, "inserted": 0, "updated": 0}
+    counts = {"wanted": len(wanted), "slices": 0, "loaded": 0, "skipped": 0, **_UNCHANGED}
     work = Round(place=f"repairs of {where}", advice=_AGAIN)
     for item in wanted:
         with work.piece(f"{item.slice} ({item.why})"), ingest.claim(declared, item.slice) as free:
@@ -107,7 +108,7 @@ def replay(
     """
     where = f"{spec.provider} {spec.name} agent={agent}"
     readings = landed_in(ingest, spec, agent, piece, first=first, only_uncertified=only_uncertified)
-    counts = {"readings": len(readings), "certified": 0, "suspect": 0, "rows": 0, "inserted": 0, "updated": 0}
+    counts = {"readings": len(readings), "certified": 0, "suspect": 0, "rows": 0, **_UNCHANGED}
     work = Round(
         place=f"replays of {where}",
         advice="Restore damaged files of landing and replay again; a suspect reading stays what it is.",
@@ -156,8 +157,8 @@ def _mend(ingest: Ingest, declared: AgentFeed, item: coverage.Repair, counts: di
 
 
 def _count(counts: dict[str, int], certificate: Certificate) -> None:
-    counts["inserted"] += certificate.inserted
-    counts["updated"] += certificate.updated
+    for name in _UNCHANGED:
+        counts[name] += getattr(certificate, name)
 
 
 def _tell(what: str, certificate: Certificate) -> None:

@@ -13,6 +13,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from tieout.assets import RELOADED
 from tieout.core.errors import ConfigError
 from tieout.dag_factory import build_dags
 from tieout.feeds import parse_agents
@@ -30,6 +31,7 @@ FEED_DAGS = [
     "lucko__rebates__acme",
     "vertexplay__betlogs__acme",
 ]
+PROVIDERS = ("hotroad", "jdb", "lucko", "vertexplay")
 #: DAG → its tasks that call a provider, and the others.
 TASKS: dict[str, tuple[set[str], set[str]]] = {
     **{dag_id: ({"pull_slice"}, {"load_slice"}) for dag_id in FEED_DAGS},
@@ -37,8 +39,11 @@ TASKS: dict[str, tuple[set[str], set[str]]] = {
     "jdb__revisit__acme": ({"revisit_daily"}, set()),
     "lucko__revisit__acme": ({"revisit_bets", "revisit_rebates"}, set()),
     "vertexplay__revisit__acme": ({"revisit_betlogs"}, set()),
-    "lucko__reconcile__acme": (set(), {"wait_for_coverage", "judge_day"}),
-    "tieout__monitor": (set(), {"record_lost"}),
+    "lucko__reconcile__acme": (set(), {"wait_for_coverage", "judge_day", "write_statements"}),
+    "lucko__rejudge__acme": (set(), {"rejudge", "write_statements"}),
+    "hotroad__control__acme": ({"control_total"}, {"wait_for_coverage"}),
+    **{f"{provider}__mart__acme": (set(), {"refresh_mart", "write_statements"}) for provider in PROVIDERS},
+    "tieout__monitor": (set(), {"record_lost", "raise_alerts"}),
     "tieout__repair": ({"repair_batch"}, {"plan_repair"}),
     "tieout__replay": (set(), {"plan_replay", "replay_batch"}),
 }
@@ -176,6 +181,33 @@ def test_reconciliation_waits_for_coverage_but_not_for_ever(dags: dict[str, DAG]
     assert wait.soft_fail
     assert judge.trigger_rule == "none_failed"
     assert "Asia/Shanghai" in judge.day
+
+
+def test_what_loads_start_runs_once_for_many_of_them(dags: dict[str, DAG]) -> None:
+    for dag_id, dag in dags.items():
+        if dag_id.split("__")[1] not in ("rejudge", "mart"):
+            continue
+        assert dag.max_active_runs == 1
+        task = next(task for task in dag.tasks if not task.upstream_task_ids)
+        assert task.pause == timedelta(minutes=5)
+        assert task.downstream_task_ids == {"write_statements"}
+
+
+def test_whoever_changes_rows_says_so_to_whoever_depends_on_them(dags: dict[str, DAG]) -> None:
+    """What the DAGs of an agent are scheduled on is what its loads update, by themselves or through the alias."""
+    serialized_dags = {dag_id: serialized(dag)["dag"] for dag_id, dag in dags.items()}
+    listened = {
+        asset["uri"]
+        for dag_id in ("lucko__rejudge__acme", *(f"{provider}__mart__acme" for provider in PROVIDERS))
+        for asset in serialized_dags[dag_id]["timetable"]["__var"]["asset_condition"]["objects"]
+    }
+    updated = {outlet.uri for dag_id in FEED_DAGS for outlet in dags[dag_id].get_task("load_slice").outlets}
+    assert listened == updated == {f"tieout://{'/'.join(dag_id.split('__'))}" for dag_id in FEED_DAGS}
+    over_many = ("lucko__revisit__acme", "tieout__repair", "tieout__replay")
+    told = [task for dag_id in over_many for task in dags[dag_id].tasks if not task.task_id.startswith("plan_")]
+    assert len(told) == 4
+    for task in told:
+        assert (getattr(task, "partial_kwargs", None) or vars(task))["outlets"] == [RELOADED]
 
 
 def test_nothing_secret_is_serialized(dags: dict[str, DAG]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tieout.core.errors import ConfigError
-from tieout.core.recon.settings import Rounding
+from tieout.core.recon.settings import Rounding, Severity, Tolerance
 from tieout.feeds import AgentFeed, load_agents, parse_agents
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -62,14 +62,20 @@ def failure(text: str) -> str:
     ("text", "line", "key", "said"),
     [
         # keys
-        (LUCKO + "    strat: 2026-03-01\n", 6, "agents[0].strat", "unknown key; allowed are agent, bet_lookback"),
+        (LUCKO + "    strat: 2026-03-01\n", 6, "agents[0].strat", "unknown key; allowed are activities, agent"),
         (LUCKO + "    start: 2026-03-02\n", 6, "agents[0].start", "this key stands here twice"),
         ("agent: []\n", 1, "agent", "unknown key; allowed are agents"),
         (LUCKO + "extra: 1\n", 6, "extra", "unknown key"),
         (LUCKO + "    feeds:\n      bet: {slice: 1h}\n", 7, "agents[0].feeds.bet", "allowed are bets, rebates"),
         (LUCKO + "    feeds:\n      bets: {slize: 1h}\n", 7, "agents[0].feeds.bets.slize", "allowed are interval, lag"),
         (VERTEXPLAY + "    feeds:\n      bets: {}\n", 7, "agents[0].feeds.bets", "allowed are betlogs"),
-        (LUCKO + "    tolerances: {turn: 0}\n", 6, "agents[0].tolerances.turn", "allowed are amount, turnover"),
+        (LUCKO + "    tolerances: {USD: {turn: 0}}\n", 6, "agents[0].tolerances.USD.turn", "allowed are amount,"),
+        (LUCKO + "    tolerances: {turnover: 0}\n", 6, "agents[0].tolerances.turnover", "a mapping of keys"),
+        (LUCKO + "    severity: {USD: {low: 0}}\n", 6, "agents[0].severity.USD.low", "allowed are high, medium"),
+        (LUCKO + "    severity: {USD: {medium: 200}}\n", 6, "agents[0].severity.USD", "medium must not exceed high"),
+        (HOTROAD + "    rounding: {USD: {places: 2}}\n", 7, "agents[0].rounding", "hotroad reports no rebates"),
+        (HOTROAD + "    unsettled_after: 1d\n", 7, "agents[0].unsettled_after", "hotroad reports no rebates"),
+        (LUCKO + "    unsettled_after: 14\n", 6, "agents[0].unsettled_after", "'14' is no duration"),
         (LUCKO + "    rounding: {USD: {digits: 2}}\n", 6, "agents[0].rounding.USD.digits", "allowed are mode, places"),
         # what must be there
         (without(LUCKO, "conn_id"), 2, "agents[0]", "the key 'conn_id' is missing"),
@@ -97,9 +103,9 @@ def failure(text: str) -> str:
         (LUCKO + "    timezone: Mars/Olympus\n", 6, "agents[0].timezone", "no timezone of the IANA database"),
         (LUCKO + "    timezone: Europe\n", 6, "agents[0].timezone", "no timezone of the IANA database"),
         (LUCKO + "    timezone: ../../etc/passwd\n", 6, "agents[0].timezone", "no timezone of the IANA database"),
-        (LUCKO + "    tolerances: {amount: -1}\n", 6, "agents[0].tolerances.amount", "no finite amount of at least 0"),
-        (LUCKO + "    tolerances: {amount: .nan}\n", 6, "agents[0].tolerances.amount", "is no amount"),
-        (LUCKO + "    tolerances: {amount: NaN}\n", 6, "agents[0].tolerances.amount", "no finite amount"),
+        (LUCKO + "    tolerances: {USD: {amount: -1}}\n", 6, "agents[0].tolerances.USD.amount", "of at least 0"),
+        (LUCKO + "    tolerances: {USD: {amount: .nan}}\n", 6, "agents[0].tolerances.USD.amount", "is no amount"),
+        (LUCKO + "    tolerances: {USD: {amount: NaN}}\n", 6, "agents[0].tolerances.USD.amount", "no finite amount"),
         (LUCKO + "    rounding: {USD: {places: 13}}\n", 6, "agents[0].rounding.USD.places", "at most 12"),
         (LUCKO + "    rounding: {USD: {places: ²}}\n", 6, "agents[0].rounding.USD.places", "no whole number"),
         (LUCKO + "    rounding: {USD: {mode: up}}\n", 6, "agents[0].rounding.USD.mode", "'up' is not one of half_up"),
@@ -231,12 +237,18 @@ def test_reconciliation_settings() -> None:
         LUCKO + "    timezone: Asia/Kolkata\n"
         "    bet_lookback: 3d\n"
         "    judge_after: 30min\n"
-        "    tolerances: {turnover: 0.10, amount: '0.005'}\n"
+        "    unsettled_after: 7d\n"
+        "    tolerances: {default: {turnover: 0.10, amount: '0.005'}, VND2: {turnover_relative: 0.001}}\n"
+        "    severity: {VND2: {medium: 25000, high: 2500000}}\n"
         "    rounding: {VND2: {places: 0}, JPY: {mode: down}}\n"
     )
     recon = agent.recon
     assert (recon.timezone, recon.bet_lookback, recon.judge_after) == ("Asia/Kolkata", 3 * DAY, 30 * MINUTE)
-    assert (recon.turnover_tolerance, recon.amount_tolerance) == (Decimal("0.10"), Decimal("0.005"))
+    assert recon.unsettled_after == 7 * DAY
+    assert recon.tolerances["default"] == Tolerance(turnover=Decimal("0.10"), amount=Decimal("0.005"))
+    assert recon.tolerances["VND2"] == Tolerance(turnover_relative=Decimal("0.001"))
+    assert recon.severity["VND2"] == Severity(medium=Decimal(25000), high=Decimal(2500000))
+    assert recon.severity["default"] == Severity()
     assert recon.rounding["VND2"] == Rounding(places=0, mode="half_up")
     assert recon.rounding["JPY"] == Rounding(places=2, mode="down")
     assert recon.rounding["default"] == Rounding(places=2, mode="half_up")

@@ -82,6 +82,7 @@ def stack(
             environment={
                 # A sensor that comes back before the scheduler has seen it go counts as failed (Airflow 3.3).
                 "TIEOUT_COVERAGE_POKE_SECONDS": "10", "TIEOUT_REPAIR_SETTLE_SECONDS": "0",
+                "TIEOUT_AFTER_LOADS_SECONDS": "20",
                 # Everything is written down, so that a secret that can be logged is.
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             },

@@ -292,7 +292,12 @@ def test_dags_test_works_with_a_connection_and_a_feeds_file(
     agent = f'provider: lucko, agent: byhand, conn_id: by_hand, start: "{start}", feeds: {{bets: {{slice: 6h}}}}'
     feeds.write_text(f"agents: [{{{agent}}}]")
     connection = {"conn_type": "lucko", **stack.connections["lucko_demo"]}
-    env = {**stack.env, "TIEOUT_FEEDS": str(feeds), "AIRFLOW_CONN_BY_HAND": json.dumps(connection)}
+    told = {
+        "TIEOUT_FEEDS": str(feeds), "AIRFLOW_CONN_BY_HAND": json.dumps(connection),
+        # The scheduler beside it would run the DAG, too.
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+    }  # fmt: skip
+    env = {**stack.env, **told}
     done = subprocess.run(
         [str(Path(sys.executable).with_name("airflow")), "dags", "test", "lucko__bets__byhand", start],
         env=env, capture_output=True, text=True, check=False, timeout=180,

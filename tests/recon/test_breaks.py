@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
-from world import DAY, DAYS, HOUR, NEEDED, NEXT, World
+from world import DAY, DAYS, HOUR, NEEDED, NEXT, World, tolerance
+
+from tieout.core.errors import ConfigError
+from tieout.core.recon import BreakKey, accept_break, verdicts_as_of
 
 D = Decimal
 LATER = NEEDED[1]
@@ -30,7 +34,18 @@ def causes(db: psycopg.Connection, world: World) -> list[str]:
            WHERE b.agent = %s ORDER BY event_id""",
         (world.agent,),
     ).fetchall()
-    return [row[0] for row in rows]
+    return [row[0].split(";")[0] for row in rows]
+
+
+def origins(db: psycopg.Connection, world: World) -> list[tuple[str | None, str | None, tuple[Any, ...]]]:
+    """Return of each event the bet, the end of its cause, and the slices of the reading that brought it about."""
+    return db.execute(
+        """SELECT e.bet_id, split_part(e.cause, '; ', 2),
+                  ARRAY(SELECT r.slice_start FROM ops.readings r WHERE r.reading_id = e.reading_id)
+           FROM recon.break_events e JOIN recon.breaks b USING (break_id)
+           WHERE b.agent = %s ORDER BY event_id""",
+        (world.agent,),
+    ).fetchall()
 
 
 @pytest.fixture
@@ -46,7 +61,10 @@ def test_an_open_break(broken: World) -> None:
     (found,) = broken.breaks().values()
     assert (found["state"], found["amount"], found["overpaid"]) == ("open", D(10), D("0.10"))
     assert (found["day"], found["user_id"], found["currency"], found["bet_ids"]) == (DAY.date(), "u1", "USD", [])
-    assert found["sentence"] == "Rebate r of user u1 states a turnover of 100 USD; its settled bets add up to 90."
+    assert found["sentence"] == (
+        "Rebate r of user u1 states a turnover of 100 USD; its settled bets add up to 90. "
+        "The difference of 10 is: unexplained 10."
+    )
     assert found["opened_at"] == found["changed_at"] == broken.verdict("r").judged_at
 
 
@@ -57,15 +75,18 @@ def test_every_reason_says_what_it_is_about(world: World) -> None:
     found = world.breaks()
     assert {reason: (row["amount"], row["bet_ids"]) for (_, reason), row in found.items()} == {
         "amount": (D("3.50"), []),
-        "voided_bet": (D(250), ["void 1", "void 2"]),
-        "missing_bet": (D(250), ["phantom"]),
-        "turnover": (D(250), []),
+        "voided_bet": (D(10), ["void 1", "void 2"]),
+        "missing_bet": (D(240), ["phantom"]),
+        "turnover": (D(250), ["phantom", "void 1", "void 2"]),
     }
     assert found["r", "amount"]["sentence"] == "Rebate r of user u1 paid 7.00 USD; 1% of 350 is 3.50."
-    assert found["r", "voided_bet"]["sentence"] == "Rebate r of user u1 names 2 bet(s) that were cancelled or voided."
-    assert (
-        found["r", "missing_bet"]["sentence"] == "Rebate r of user u1 names 1 bet(s) that the provider does not report."
+    assert found["r", "voided_bet"]["sentence"] == (
+        "Rebate r of user u1 names 2 bets that were cancelled or voided, once worth a turnover of 10 USD."
     )
+    assert found["r", "missing_bet"]["sentence"] == (
+        "Rebate r of user u1 names 1 bet that the provider does not report, presumably for a turnover of 240 USD."
+    )
+    assert found["r", "turnover"]["sentence"].endswith("The difference of 250 is: missing 240, voided 10.")
 
 
 def test_open_healed_reopened(broken: World, db: psycopg.Connection) -> None:
@@ -130,7 +151,10 @@ def test_the_same_amount_written_otherwise_is_no_change(broken: World) -> None:
     broken.rebate("r", ["b"], "100.00", "1.00")
     broken.read_rebates()
     broken.judge()
-    assert str(broken.verdict("r").difference) == "10.000"
+    (stored,) = broken.db.execute(
+        "SELECT valid_bet_turnover::text FROM staging.lucko_bets WHERE agent = %s", (broken.agent,)
+    ).fetchone() or (None,)
+    assert stored == "90.000"
     assert broken.breaks()["r", "turnover"]["fingerprint"] == before["fingerprint"]
     assert len(history(broken)) == 1
 
@@ -141,7 +165,7 @@ def test_money_that_changes_beside_the_reason_updates_the_break_without_an_event
     broken.read_rebates()
     broken.judge()
     assert broken.breaks()["r", "turnover"]["overpaid"] == D("1.00")
-    assert len(history(broken)) == 1
+    assert history(broken)[1:] == [("reused_bet", "open", D(90))]
 
 
 def test_reasons_live_apart(world: World) -> None:
@@ -228,20 +252,21 @@ def test_a_bet_that_turns_up_or_revives_heals(world: World, db: psycopg.Connecti
     ]
 
 
-def accept(db: psycopg.Connection, world: World, *, until: str | None = None) -> None:
-    db.execute(
-        """UPDATE recon.breaks SET state = 'accepted', accepted_reason = 'known', accepted_by = 'ann',
-               accepted_until = now() + %s::interval WHERE agent = %s""",
-        (until, world.agent),
-    )
+def accept(db: psycopg.Connection, world: World, *, until: timedelta | None = None) -> None:
+    """Let a person accept the break; an end that has passed is set afterwards, as time would."""
+    soon = datetime.now(UTC) + abs(until) if until else None
+    accept_break(db, BreakKey(agent=world.agent, rebate_id="r", reason="turnover"), by="ann", reason="known",
+                 expires_at=soon)  # fmt: skip
+    if until and until < timedelta(0):
+        db.execute("UPDATE recon.breaks SET accepted_until = now() WHERE agent = %s", (world.agent,))
 
 
 def test_an_accepted_break_stays_accepted_while_nothing_changes(broken: World, db: psycopg.Connection) -> None:
-    accept(db, broken, until="1 day")
+    accept(db, broken, until=DAYS)
     broken.judge()
     found = broken.breaks()["r", "turnover"]
     assert (found["state"], found["accepted_by"]) == ("accepted", "ann")
-    assert len(history(broken)) == 1
+    assert history(broken)[1:] == [("turnover", "accepted", D(10))]
 
 
 def test_an_accepted_break_reopens_when_the_amount_changes(broken: World, db: psycopg.Connection) -> None:
@@ -249,28 +274,28 @@ def test_an_accepted_break_reopens_when_the_amount_changes(broken: World, db: ps
     change_bet(broken, "89.99")
     broken.judge()
     assert broken.breaks()["r", "turnover"]["state"] == "reopened"
-    assert history(broken)[1:] == [("turnover", "reopened", D("10.01"))]
+    assert history(broken)[2:] == [("turnover", "reopened", D("10.01"))]
     assert causes(db, broken)[-1] == "amount or evidence changed"
 
 
 def test_an_accepted_break_reopens_when_the_acceptance_expires(broken: World, db: psycopg.Connection) -> None:
-    accept(db, broken, until="-1 second")
+    accept(db, broken, until=-DAYS)
     broken.judge()
     assert broken.breaks()["r", "turnover"]["state"] == "reopened"
     assert causes(db, broken)[-1] == "acceptance expired"
     broken.judge()
-    assert len(history(broken)) == 2
+    assert len(history(broken)) == 3
 
 
 def test_an_accepted_break_heals_like_any_other(broken: World, db: psycopg.Connection) -> None:
-    accept(db, broken, until="1 day")
+    accept(db, broken, until=DAYS)
     change_bet(broken, "100")
     broken.judge()
     assert history(broken)[-1] == ("turnover", "healed", D(10))
 
 
 def test_another_tolerance_heals_and_reopens(broken: World) -> None:
-    broken.judge(turnover_tolerance=D(10))
+    broken.judge(tolerances=tolerance(turnover=D(10)))
     broken.judge()
     assert [state for _, state, _ in history(broken)] == ["open", "healed", "reopened"]
 
@@ -279,3 +304,107 @@ def test_days_that_are_not_judged_keep_their_breaks(broken: World) -> None:
     change_bet(broken, "100")
     broken.judge(NEXT.date() + timedelta(days=0))
     assert broken.breaks()["r", "turnover"]["state"] == "open"
+
+
+# ------------------------------------------------------------------------------------------ causes, acceptance, history
+
+
+def test_a_healed_break_names_the_bet_and_the_slice_that_healed_it(broken: World, db: psycopg.Connection) -> None:
+    change_bet(broken, "100", hours=2)
+    broken.judge()
+    (opened, healed) = origins(db, broken)
+    assert opened == (None, "", [])
+    assert (healed[0], healed[2]) == ("b", [LATER + 2 * HOUR])
+    assert healed[1].startswith("bet b changed, read in load ")
+    assert healed[1].endswith("of slice [2026-03-11 05:00:00+00, 2026-03-11 06:00:00+00)")
+
+
+def test_a_break_healed_by_the_rebate_or_by_settings_says_so(broken: World, db: psycopg.Connection) -> None:
+    broken.judge(tolerances=tolerance(turnover=D(10)))
+    broken.judge()
+    broken.rebate("r", ["b"], "90", "0.90")
+    broken.read_rebates()
+    broken.judge()
+    ends = [(bet, end.split(",")[0]) for bet, end, _ in origins(db, broken)]
+    assert ends == [
+        (None, ""), (None, "the settings are others"), (None, "the settings are others"), (None, "the rebate changed"),
+    ]  # fmt: skip
+
+
+def test_a_run_between_does_not_hide_the_cause(broken: World, db: psycopg.Connection) -> None:
+    """What an incremental run consumed before the break was written is no news; what came later is."""
+    broken.rejudge()
+    change_bet(broken, "100")
+    broken.rejudge()
+    assert [bet for bet, _, _ in origins(db, broken)] == [None, "b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "how", "message"),
+    [
+        ({"rebate_id": "nobody"}, {}, "there is no break turnover of rebate nobody"),
+        ({"reason": "amount"}, {}, "there is no break amount of rebate r"),
+        ({}, {"by": " "}, "without saying who"),
+        ({}, {"reason": ""}, "without saying who"),
+        ({}, {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "that instant has passed"),
+        ({}, {"expires_at": datetime(2999, 1, 1)}, "has no timezone"),
+        ({}, {"fingerprint": "of another amount"}, "has changed since it was shown"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused(
+    broken: World, db: psycopg.Connection, key: dict[str, Any], how: dict[str, Any], message: str
+) -> None:
+    chosen = BreakKey(**{"agent": broken.agent, "rebate_id": "r", "reason": "turnover", **key})
+    with pytest.raises(ConfigError, match=message):
+        accept_break(db, chosen, **{"by": "ann", "reason": "known", **how})
+    assert broken.breaks()["r", "turnover"]["state"] == "open"
+    assert len(history(broken)) == 1
+
+
+def test_a_healed_break_cannot_be_accepted(broken: World, db: psycopg.Connection) -> None:
+    change_bet(broken, "100")
+    broken.judge()
+    with pytest.raises(ConfigError, match="has healed"):
+        accept(db, broken)
+
+
+def test_an_acceptance_is_an_event_with_who_why_and_until(broken: World, db: psycopg.Connection) -> None:
+    accept(db, broken, until=DAYS)
+    found = broken.breaks()["r", "turnover"]
+    event = db.execute(
+        """SELECT e.state, e.cause, e.actor, e.expires_at, e.run_id, e.fingerprint FROM recon.break_events e
+           JOIN recon.breaks b USING (break_id) WHERE b.agent = %s ORDER BY event_id DESC LIMIT 1""",
+        (broken.agent,),
+    ).fetchone()
+    assert event == ("accepted", "known", "ann", found["accepted_until"], None, found["accepted_fingerprint"])
+
+
+def test_an_expired_acceptance_is_found_by_an_incremental_run(broken: World, db: psycopg.Connection) -> None:
+    broken.rejudge()
+    accept(db, broken, until=-DAYS)
+    assert broken.rejudge().judged == 1
+    assert broken.breaks()["r", "turnover"]["state"] == "reopened"
+
+
+@pytest.mark.parametrize("statement", ["UPDATE recon.break_events SET cause = 'no'", "DELETE FROM recon.break_events"])
+def test_the_history_cannot_be_rewritten(broken: World, db: psycopg.Connection, statement: str) -> None:
+    with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
+        db.execute(statement.encode())
+
+
+def test_a_verdict_can_be_asked_as_of_every_run(broken: World, db: psycopg.Connection) -> None:
+    def asked(run_id: int) -> tuple[Any, ...] | None:
+        found = verdicts_as_of(db, agent=broken.agent, run_id=run_id).get("r")
+        return found and (found["verdict"], found["difference"], [one["amount"] for one in found["components"]])
+
+    first = broken.verdict("r").run_id
+    change_bet(broken, "95")
+    second = broken.judge().run_id
+    change_bet(broken, "100", hours=1)
+    third = broken.judge().run_id
+    fourth = broken.judge().run_id
+    assert asked(first - 1) is None
+    assert asked(first) == ("break", D(10), ["10", "10"])
+    assert asked(second)[:2] == ("break", D(5))  # type: ignore[index]
+    assert asked(third) == asked(fourth) == ("matched", D(0), [])
+    assert broken.verdict("r").run_id == third

@@ -318,7 +318,7 @@ def test_what_needs_no_bet_breaks_at_once(world: World) -> None:
     world.declare()
     world.rebate("amount", ["absent"], "100", "1.01")
     world.rebate("no bets", turnover="100")
-    world.rebate("no bets, right", turnover="0")
+    world.rebate("no bets, right", turnover="0", user="u2")
     world.read_rebates()
     world.judge()
     assert outcomes(world) == {
@@ -349,8 +349,8 @@ def test_a_void_bet_breaks_at_once_while_others_wait(world: World) -> None:
 def test_an_absent_bet_is_unprovable_where_the_agent_began_inside_the_lookback(world: World) -> None:
     world.declare(start=DAY - DAYS)
     world.rebate("absent", [world.bet("b"), "older"], "200")
-    world.rebate("present", ["b"])
-    world.rebate("amount", ["b", "older"], "200", "2.01")
+    world.rebate("present", [world.bet("c")])
+    world.rebate("amount", [world.bet("d"), "oldest"], "200", "2.01")
     world.settle()
     summary = world.judge()
     assert outcomes(world) == {"absent": "unprovable", "present": "matched", "amount": "break: amount"}

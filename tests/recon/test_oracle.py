@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from world import DAY, HOUR, LAG, MINUTE, NEXT, World
+from world import DAY, HOUR, LAG, MINUTE, NEXT, World, tolerance
 
 from readings import Reading
 from tieout.core.recon.settings import Rounding
@@ -52,6 +52,7 @@ class Rebate:
     status: int
     created: datetime
     bets: tuple[str, ...]
+    wallet: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Scene:
     turnover_tolerance: D
     amount_tolerance: D
     rounding: dict[str, Rounding]
+    unsettled_hours: int
 
 
 # ------------------------------------------------------------------------------------------------- random worlds
@@ -120,6 +122,7 @@ def rebates(draw: st.DrawFn, number: int, known: tuple[Bet, ...], rounding: dict
         status=draw(st.sampled_from((1, 1, 1, 1, 1, 0))),
         created=NEXT + draw(st.sampled_from((0, 30, 60, 130))) * MINUTE,
         bets=tuple(linked),
+        wallet=draw(st.sampled_from((f"w{number}",) * 8 + ("shared", ""))),
     )
 
 
@@ -161,6 +164,7 @@ def scenes(draw: st.DrawFn) -> Scene:
         turnover_tolerance=draw(st.sampled_from((ZERO, ZERO, D(1)))),
         amount_tolerance=draw(st.sampled_from((ZERO, ZERO, D("0.01")))),
         rounding=rounding,
+        unsettled_hours=draw(st.sampled_from((0, 3, 12, 14 * 24))),
     )
 
 
@@ -170,6 +174,11 @@ def scenes(draw: st.DrawFn) -> Scene:
 def rounded(amount: D, currency: str, rounding: dict[str, Rounding]) -> D:
     rule = rounding.get(currency, rounding["default"])
     return amount.quantize(D(1).scaleb(-rule.places), MODES[rule.mode])
+
+
+def payment(rebate: Rebate) -> tuple[Any, ...]:
+    """What two payments of one day have in common when the second is one too many."""
+    return rebate.activity, rebate.user, rebate.currency, frozenset(rebate.bets)
 
 
 @dataclass
@@ -242,8 +251,30 @@ class Oracle:
         sums = sum((b.turnover for b in known if b.status == 1 and b.currency == rebate.currency), ZERO)
         difference = rebate.turnover - sums
         expected = rounded(rebate.turnover * rebate.rate / 100, rebate.currency, scene.rounding)
-        certain = {"amount"} if abs(rebate.amount - expected) > scene.amount_tolerance else set()
-        certain |= {"voided_bet"} if any(bet.status not in (0, 1) for bet in known) else set()
+        before = self.before(rebate)
+        foreign = {bet.id for bet in known if (bet.user, bet.currency) != (rebate.user, rebate.currency)}
+        voided = {bet.id for bet in known if bet.status not in (0, 1)}
+        reused = {bet_id for bet_id in linked if rebate.bets.count(bet_id) > 1}
+        reused |= linked & {bet_id for other in before if other.activity == rebate.activity for bet_id in other.bets}
+        overdue = {
+            bet.id
+            for bet in unsettled
+            if set(range(bet.updated, bet.updated + scene.unsettled_hours)) <= self.certified
+        }
+        certain = {
+            reason
+            for reason, holds in {
+                "amount": abs(rebate.amount - expected) > scene.amount_tolerance,
+                "voided_bet": voided,
+                "foreign_bet": foreign,
+                "reused_bet": reused,
+                "unsettled_bet": overdue,
+                "wallet_txn_missing": not rebate.wallet,
+                "wallet_txn_reused": rebate.wallet and any(other.wallet == rebate.wallet for other in before),
+                "paid_twice": any(payment(other) == payment(rebate) for other in before),
+            }.items()
+            if holds
+        }
         dependent = {"missing_bet"} if missing else set()
         dependent |= {"turnover"} if abs(difference) > scene.turnover_tolerance else set()
 
@@ -271,18 +302,27 @@ class Oracle:
             "expected_amount": expected,
             "entitled": entitled,
             "overpaid": rebate.amount - entitled,
-            "missing_ids": sorted(missing),
-            "voided_ids": sorted(bet.id for bet in known if bet.status not in (0, 1)),
-        }
+            **{
+                name: sorted(ids) if rebate.status else []
+                for name, ids in {
+                    "missing_ids": missing, "voided_ids": voided, "foreign_ids": foreign, "reused_ids": reused,
+                    "unsettled_ids": overdue,
+                }.items()
+            },
+        }  # fmt: skip
+
+    def before(self, rebate: Rebate) -> list[Rebate]:
+        """The successful rebates made before this one."""
+        return [
+            other
+            for other in self.scene.rebates
+            if other.status == 1 and (other.created, other.id) < (rebate.created, rebate.id)
+        ]
 
     def entitled_turnover(self, rebate: Rebate, known: list[Bet]) -> D:
         earlier = {
-            bet_id
-            for other in self.scene.rebates
-            if other.status == 1 and other.activity == rebate.activity
-            and (other.created, other.id) < (rebate.created, rebate.id)
-            for bet_id in other.bets
-        }  # fmt: skip
+            bet_id for other in self.before(rebate) if other.activity == rebate.activity for bet_id in other.bets
+        }
         return sum(
             (
                 bet.turnover
@@ -344,6 +384,7 @@ def enact(scene: Scene, world: World) -> None:
         world.rebate(
             rebate.id, rebate.bets, str(rebate.turnover), str(rebate.amount), rate=str(rebate.rate), user=rebate.user,
             currency=rebate.currency, status=rebate.status, created=rebate.created, activity=rebate.activity,
+            wallet=rebate.wallet,
         )  # fmt: skip
     world.read_rebates(FIRST, LAST)
     for reading in scene.readings:
@@ -366,9 +407,9 @@ def test_the_judge_agrees_with_the_rules(scene: Scene, reading: type[Reading], d
     world.judge(
         timezone=scene.timezone,
         bet_lookback=scene.lookback,
-        turnover_tolerance=scene.turnover_tolerance,
-        amount_tolerance=scene.amount_tolerance,
+        tolerances=tolerance(turnover=scene.turnover_tolerance, amount=scene.amount_tolerance),
         rounding=scene.rounding,
+        unsettled_after=scene.unsettled_hours * HOUR,
     )
     oracle = Oracle(scene)
     expected = {rebate.id: oracle.judge(rebate) for rebate in scene.rebates}

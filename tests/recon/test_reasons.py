@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import combinations
 
 import pytest
-from world import DAY, DAYS, DISPATCHED, HOUR, NEXT, World, outcomes
+from world import DAY, DAYS, DISPATCHED, HOUR, NEXT, World, outcomes, tolerance
 
 from tieout.core.recon.settings import ReconSettings, Rounding
 
@@ -66,7 +66,7 @@ def test_the_figures_of_a_break(world: World) -> None:
 )
 def test_turnover_tolerance_is_inclusive(world: World, turnover: str, outcome: str) -> None:
     world.rebate("r", [world.bet("b")], turnover)
-    world.settle().judge(turnover_tolerance=D("0.5"), amount_tolerance=D(1))
+    world.settle().judge(tolerances=tolerance(turnover=D("0.5"), amount=D(1)))
     assert outcomes(world) == {"r": outcome}
     assert world.verdict("r").difference == D(turnover) - 100
 
@@ -75,7 +75,7 @@ def test_amount_tolerance_is_inclusive_and_separate(world: World) -> None:
     for name, amount in {"over": "1.02", "under": "0.98", "far over": "1.021", "far under": "0.97"}.items():
         world.rebate(name, [world.bet(f"b {name}")], "100", amount)
     world.rebate("turnover off", [world.bet("b")], "100.02", "1.00")
-    world.settle().judge(amount_tolerance=D("0.02"))
+    world.settle().judge(tolerances=tolerance(amount=D("0.02")))
     assert outcomes(world) == {
         "over": "matched",
         "under": "matched",
@@ -108,10 +108,11 @@ def test_amount_tolerance_is_inclusive_and_separate(world: World) -> None:
 )
 def test_rounding(world: World, mode: str, places: int, turnover: str, amount: str) -> None:
     unit = D(1).scaleb(-places)
-    world.rebate("right", turnover=turnover, amount=amount)
-    world.rebate("above", turnover=turnover, amount=str(D(amount) + unit))
-    world.rebate("below", turnover=turnover, amount=str(D(amount) - unit))
-    world.settle().judge(rounding={"default": Rounding(places=places, mode=mode)}, turnover_tolerance=D(10_000))
+    for name, paid in {"right": D(amount), "above": D(amount) + unit, "below": D(amount) - unit}.items():
+        world.rebate(name, turnover=turnover, amount=str(paid), user=name)
+    world.settle().judge(
+        rounding={"default": Rounding(places=places, mode=mode)}, tolerances=tolerance(turnover=D(10_000))
+    )
     assert {name: verdict.expected_amount for name, verdict in world.verdicts().items()} == {
         name: D(amount) for name in ("right", "above", "below")
     }
@@ -151,7 +152,7 @@ def test_only_bets_in_its_currency_count(world: World) -> None:
     world.rebate("r", bets, "100")
     world.rebate("foreign only", [world.bet("eur", currency="EUR")], "100")
     world.settle().judge()
-    assert outcomes(world) == {"r": "break: turnover", "foreign only": "break: turnover"}
+    assert outcomes(world) == dict.fromkeys(("r", "foreign only"), "break: foreign_bet turnover")
     assert world.verdict("r").linked_turnover == D(60)
     assert world.verdict("foreign only").linked_turnover == 0
 
@@ -160,13 +161,13 @@ def test_another_users_bet_counts_for_the_difference_but_entitles_to_nothing(wor
     world.rebate("r", [world.bet("own", "70"), world.bet("other", "30", user="u2")], "100")
     world.settle().judge()
     found = world.verdict("r")
-    assert (found.outcome, found.difference, found.linked_turnover) == ("matched", 0, D(100))
+    assert (found.outcome, found.difference, found.linked_turnover) == ("break: foreign_bet", 0, D(100))
     assert (found.entitled_turnover, found.entitled, found.overpaid) == (D(70), D("0.70"), D("0.30"))
 
 
 def test_a_rebate_without_bets_sums_to_zero(world: World) -> None:
     world.rebate("nothing", turnover="0", amount="0.00")
-    world.rebate("something", turnover="10", amount="0.10")
+    world.rebate("something", turnover="10", amount="0.10", user="u2")
     world.settle().judge()
     assert outcomes(world) == {"nothing": "matched", "something": "break: turnover"}
     found = world.verdict("something")
@@ -174,12 +175,16 @@ def test_a_rebate_without_bets_sums_to_zero(world: World) -> None:
 
 
 def test_a_repeated_bet_id_counts_once(world: World) -> None:
-    world.bet("b")
-    world.rebate("once", ["b", "b", "b"], "100")
-    world.rebate("paid thrice", ["b", "b", "b"], "300")
+    world.rebate("once", [world.bet("b")] * 3, "100")
+    world.rebate("paid thrice", [world.bet("c")] * 3, "300")
     world.rebate("phantoms", ["x", "x"], "0")
     world.settle().judge()
-    assert outcomes(world) == {"once": "matched", "paid thrice": "break: turnover", "phantoms": "break: missing_bet"}
+    assert outcomes(world) == {
+        "once": "break: reused_bet",
+        "paid thrice": "break: reused_bet turnover",
+        "phantoms": "break: missing_bet reused_bet",
+    }
+    assert (world.verdict("once").reused_ids, world.verdict("once").overpaid) == (["b"], 0)
     assert world.verdict("once").linked_bets == 1
     assert world.verdict("phantoms").missing_ids == ["x"]
 
@@ -201,12 +206,11 @@ def test_a_rebate_of_an_undocumented_status_is_judged_as_paid(world: World) -> N
 
 @pytest.mark.parametrize("status", [2, 3, 4, 5, -1, 2147483647])
 def test_every_status_but_placed_and_settled_is_void(world: World, status: int) -> None:
-    void = world.bet("void", "40", status=status)
-    world.rebate("left out", [world.bet("good"), void], "100")
-    world.rebate("counted", ["good", void], "140")
+    world.rebate("left out", [world.bet("good"), world.bet("void", "40", status=status)], "100")
+    world.rebate("counted", [world.bet("fair"), world.bet("null", "40", status=status)], "140")
     world.settle().judge()
     assert outcomes(world) == {"left out": "break: voided_bet", "counted": "break: turnover voided_bet"}
-    assert world.verdict("counted").voided_ids == ["void"]
+    assert world.verdict("counted").voided_ids == ["null"]
 
 
 def test_a_bet_entitles_only_the_first_successful_rebate_of_an_activity(world: World) -> None:
@@ -252,9 +256,6 @@ def test_severity_follows_the_money(world: World) -> None:
     "wrong",
     [
         {"timezone": "Mars/Olympus"},
-        {"turnover_tolerance": D(-1)},
-        {"amount_tolerance": D("NaN")},
-        {"amount_tolerance": D("Infinity")},
         {"bet_lookback": timedelta(seconds=-1)},
         {"judge_after": timedelta(seconds=-1)},
     ],
@@ -268,3 +269,10 @@ def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
 def test_senseless_rounding_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Rounding(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [D(-1), D("NaN"), D("Infinity")])
+@pytest.mark.parametrize("name", ["turnover", "turnover_relative", "amount", "amount_relative"])
+def test_senseless_tolerances_are_refused(name: str, wrong: D) -> None:
+    with pytest.raises(ValueError, match=name):
+        tolerance(**{name: wrong})

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from decimal import Decimal
+from random import Random
 
 import pytest
 from world import DAY, DAYS, HOUR, NEXT, World
@@ -17,6 +18,8 @@ from simulator.wire.base import json_answer
 from simulator.world import World as Simulated
 from simulator.world.lucko import LuckoWorld
 from simulator.world.plants import KINDS
+from simulator.world.row_plants import KINDS as ROW_KINDS
+from simulator.world.row_plants import Rows, bend
 from tieout.core.clock import epoch_ms
 
 D = Decimal
@@ -62,6 +65,50 @@ def test_breaks_found_are_those_planted(played: LuckoWorld, world: World) -> Non
     assert {row["rebate_id"]: D(row["overpaid"]) for row in planted} == {
         row["rebate_id"]: world.verdict(row["rebate_id"]).overpaid for row in planted
     }
+
+
+def bent(played: LuckoWorld, world: World, seed: int, *, share: float = 0.3) -> Rows:
+    """Read what is shown after planting into the rows, from long before the first day on."""
+    start, end = epoch_ms(DAY), epoch_ms(END)
+    rows = Rows(
+        rebates=json.loads(json_answer(played.rebates(start, end, as_of=end)).body),
+        bets=json.loads(json_answer(played.bets(start, end + 1, as_of=end)).body),
+        as_of=end,
+        random=Random(seed),
+    )
+    bend(rows, share=share)
+    world.bets, world.rebates = rows.bets, rows.rebates
+    world.declare(start=DAY - 16 * DAYS, stop=END)
+    world.read_bets(DAY - 16 * DAYS, DAY)
+    world.read_bets(DAY, END)
+    world.read_rebates(DAY, END)
+    return rows
+
+
+def test_every_kind_and_their_combinations_are_found(played: LuckoWorld, world: World) -> None:
+    """Verdict, reasons and money of every rebate are those of the world's own judge, and components add up."""
+    rows = bent(played, world, seed=7)
+    world.judge(*SETTLEMENT_DAYS, bet_lookback=0 * DAYS)
+    lookup = {bet["id"]: bet for bet in rows.bets}
+    truths = {one.rebate["id"]: one for one in truth.judge(rows.rebates, lookup.get, as_of=rows.as_of)}
+    verdicts = world.verdicts()
+    found = {key: frozenset(verdict.reasons) for key, verdict in verdicts.items() if verdict.verdict == "break"}
+    assert found == {key: one.reasons for key, one in truths.items()}
+    assert {key: verdicts[key].overpaid for key in truths} == {key: one.overpaid for key, one in truths.items()}
+    assert set().union(*rows.planted.values()) == set(ROW_KINDS)
+    assert rows.planted.keys() <= found.keys()
+    assert max(len(kinds) for kinds in rows.planted.values()) >= 2
+    assert {reason for reasons in found.values() for reason in reasons} == {
+        "turnover", "amount", "missing_bet", "voided_bet", "foreign_bet", "reused_bet", "wallet_txn_missing",
+        "wallet_txn_reused", "paid_twice", "unsettled_bet",
+    }  # fmt: skip
+    sums: Counter[tuple[str, str]] = Counter()
+    for row in world.rows("recon.break_components", "rebate_id"):
+        sums[row["rebate_id"], row["of"]] += row["amount"]
+    for key in found:
+        verdict = verdicts[key]
+        assert sums[key, "difference"] == verdict.difference
+        assert sums[key, "entitlement"] == verdict.turnover - verdict.entitled_turnover
 
 
 def test_the_daily_tie_out_sums_what_was_served(played: LuckoWorld, world: World) -> None:

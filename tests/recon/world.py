@@ -21,7 +21,8 @@ from tieout.core.clock import epoch_ms
 from tieout.core.errors import SuspectReading
 from tieout.core.feed import FeedOptions
 from tieout.core.ledger import Certificate, DeclaredFeed, declare
-from tieout.core.recon import ReconSettings, RunSummary, judge_days
+from tieout.core.recon import ReconSettings, RunSummary, judge_days, rejudge
+from tieout.core.recon.settings import Tolerance
 from tieout.core.slices import Slice
 from tieout.providers import feed_spec
 
@@ -38,6 +39,11 @@ NEEDED = (DAY - 2 * DAYS, NEXT + 3 * HOUR)
 def span(*ranges: tuple[datetime | None, datetime | None]) -> list[tuple[datetime | None, datetime | None]]:
     """Return bounds the way ``Verdict.waits_for`` holds them."""
     return list(ranges)
+
+
+def tolerance(**amounts: Decimal) -> dict[str, Tolerance]:
+    """Return the same tolerance for every currency."""
+    return {"default": Tolerance(**amounts)}
 
 
 @dataclass
@@ -82,7 +88,7 @@ class World:
     def rebate(
         self, id: str, bets: Iterable[str] = (), turnover: str = "100", amount: str | None = None, *, rate: str = "1",
         user: str = "u1", currency: str = "USD", status: int = 1, day: datetime = DAY,
-        created: datetime = DISPATCHED, activity: str = "act",
+        created: datetime = DISPATCHED, activity: str = "act", wallet: str | None = None,
     ) -> str:  # fmt: skip
         """Write down a rebate (or its newer state) and return its id; the amount defaults to 1 % in cents."""
         paid = amount if amount is not None else f"{Decimal(turnover) / 100:.2f}"
@@ -92,7 +98,7 @@ class World:
             "create_time": epoch_ms(created), "txn_ids": list(bets),
         }  # fmt: skip
         if status:
-            row["wallet_txn_id"] = f"w-{id}"
+            row["wallet_txn_id"] = f"w-{id}" if wallet is None else wallet
         self.rebates = [rebate for rebate in self.rebates if rebate["id"] != id]
         self.rebates.append(row)
         return id
@@ -103,10 +109,12 @@ class World:
         """Read the bets of ``[start, end)`` by update_time; None when the reading turned out suspect."""
         return self._read("bets", "transactions", self.bets, "update_time", start, end, pulled, problem)
 
-    def read_rebates(self, start: datetime | None = None, end: datetime | None = None) -> Certificate | None:
+    def read_rebates(
+        self, start: datetime | None = None, end: datetime | None = None, *, pulled: datetime | None = None
+    ) -> Certificate | None:
         """Read the rebates dispatched in ``[start, end)``, by default a week around the settlement day."""
         start, end = start or DAY - 3 * DAYS, end or DAY + 4 * DAYS
-        return self._read("rebates", "list", self.rebates, "create_time", start, end, None, None)
+        return self._read("rebates", "list", self.rebates, "create_time", start, end, pulled, None)
 
     def settle(self) -> World:
         """Read everything judging DAY needs, nothing open; declares the agent unless it is."""
@@ -124,6 +132,10 @@ class World:
         return judge_days(
             self.reading.warehouse, agent=self.agent, days=chosen, settings=ReconSettings(**settings)
         )  # fmt: skip
+
+    def rejudge(self, **settings: Any) -> RunSummary:
+        """Judge what may have changed."""
+        return rejudge(self.reading.warehouse, agent=self.agent, settings=ReconSettings(**settings))
 
     def rows(self, table: str, order: str) -> list[dict[str, Any]]:
         """Return the agent's rows of a table."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from tieout.core.errors import ConfigError
-from tieout.settings import check_landing_is_shared, coverage_poke_seconds, repair_settle
+from tieout.settings import after_loads_pause, check_landing_is_shared, coverage_poke_seconds, repair_settle
 
 
 @pytest.mark.parametrize("executors", ["CeleryExecutor", "LocalExecutor,KubernetesExecutor"])
@@ -37,15 +38,27 @@ def test_a_wrong_poke_interval_is_named(monkeypatch: pytest.MonkeyPatch, text: s
         coverage_poke_seconds()
 
 
+WAITS = [
+    ("TIEOUT_REPAIR_SETTLE_SECONDS", repair_settle, timedelta(hours=1)),
+    ("TIEOUT_AFTER_LOADS_SECONDS", after_loads_pause, timedelta(minutes=5)),
+]
+
+
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "86401"])
-def test_a_wrong_settling_time_of_repairs_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("TIEOUT_REPAIR_SETTLE_SECONDS", text)
-    with pytest.raises(ConfigError, match=f"TIEOUT_REPAIR_SETTLE_SECONDS='{text}'"):
-        repair_settle()
+@pytest.mark.parametrize(("variable", "read", "_"), WAITS)
+def test_a_wrong_wait_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, read: Callable[[], timedelta], _: timedelta, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigError, match=f"{variable}='{text}'"):
+        read()
 
 
-def test_repairs_leave_a_slice_to_its_run_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TIEOUT_REPAIR_SETTLE_SECONDS", raising=False)
-    assert repair_settle() == timedelta(hours=1)
-    monkeypatch.setenv("TIEOUT_REPAIR_SETTLE_SECONDS", "0")
-    assert repair_settle() == timedelta(0)
+@pytest.mark.parametrize(("variable", "read", "default"), WAITS)
+def test_waits_have_defaults_and_may_be_nothing(
+    monkeypatch: pytest.MonkeyPatch, variable: str, read: Callable[[], timedelta], default: timedelta
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    assert read() == default
+    monkeypatch.setenv(variable, "0")
+    assert read() == timedelta(0)

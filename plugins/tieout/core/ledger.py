@@ -48,6 +48,11 @@ class Certificate:
         worst = next((c for c in certificates if c.state != "certified"), first)
         return replace(first, slice_end=certificates[-1].slice_end, state=worst.state, reason=worst.reason, **sums)
 
+    def figures(self) -> dict[str, str | int]:
+        """Return the slice and what the load did to its rows, as JSON takes it."""
+        counts = {name: getattr(self, name) for name in ("rows", "inserted", "updated", "retired", "rejected")}
+        return {"from": self.slice_start.isoformat(), "to": self.slice_end.isoformat(), "state": self.state, **counts}
+
     def write(self, connection: psycopg.Connection, *, kind: str) -> None:
         """Write the certificate; what several loads of one reading wrote adds up. Once certified, it stays as it is.
 

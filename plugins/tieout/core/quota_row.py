@@ -135,8 +135,9 @@ class Priority(IntEnum):
 
     @classmethod
     def of_kind(cls, kind: str) -> Priority:
-        """Return the class of a reading's kind (``first``, ``backfill``, ``revisit``, ``repair``)."""
-        return {"backfill": cls.BACKFILL, "revisit": cls.REVISIT, "repair": cls.REPAIR}.get(kind, cls.LIVE)
+        """Return the class of a reading's kind (``first``, ``backfill``, ``revisit``, ``control``, ``repair``)."""
+        kinds = {"backfill": cls.BACKFILL, "revisit": cls.REVISIT, "control": cls.REVISIT, "repair": cls.REPAIR}
+        return kinds.get(kind, cls.LIVE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,18 +7,23 @@ from collections.abc import Iterator
 from airflow.configuration import conf
 from airflow.sdk import DAG
 
+from tieout.dag_factory.control import build_control_dag
 from tieout.dag_factory.feed import build_feed_dag
-from tieout.dag_factory.reconcile import build_reconcile_dag
+from tieout.dag_factory.mart import build_mart_dag
+from tieout.dag_factory.reconcile import build_reconcile_dag, build_rejudge_dag
 from tieout.dag_factory.revisit import build_revisit_dag
 from tieout.dag_factory.upkeep import build_monitor_dag, build_repair_dag, build_replay_dag
 from tieout.feeds import Agent
 from tieout.settings import check_landing_is_shared
 
 __all__ = [
+    "build_control_dag",
     "build_dags",
     "build_feed_dag",
+    "build_mart_dag",
     "build_monitor_dag",
     "build_reconcile_dag",
+    "build_rejudge_dag",
     "build_repair_dag",
     "build_replay_dag",
     "build_revisit_dag",
@@ -38,6 +43,10 @@ def build_dags(agents: tuple[Agent, ...]) -> Iterator[DAG]:
             yield build_revisit_dag(agent)
         if agent.provider == "lucko":
             yield build_reconcile_dag(agent)
+            yield build_rejudge_dag(agent)
+        if agent.provider == "hotroad":
+            yield build_control_dag(agent)
+        yield build_mart_dag(agent)
     yield build_repair_dag(agents)
     yield build_replay_dag(agents)
     yield build_monitor_dag()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
+from tieout.assets import rows_of
 from tieout.dag_factory.common import ACTIVE_RUNS, defaults, reach_of
 from tieout.feeds import AgentFeed
 from tieout.operators import LoadSliceOperator, PullSliceOperator
@@ -45,6 +46,7 @@ def build_feed_dag(feed: AgentFeed) -> DAG:
             agent=feed.agent,
             # Not a template: beyond reach it may be a list.
             manifest=pull.output,
+            outlets=[rows_of(spec.provider, spec.name, feed.agent)],
             weight_rule=SlicePriority(),
             doc_md=_LOAD_DOC,
         )

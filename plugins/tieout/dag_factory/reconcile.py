@@ -1,23 +1,23 @@
-"""The DAG that judges a Lucko agent's settlement days: wait_for_coverage → judge_day."""
+"""The DAGs that judge a Lucko agent's rebates: whole settlement days by the clock, and what changed after loads."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, AssetAny
 
-from tieout.dag_factory.common import ACTIVE_RUNS, defaults
+from tieout.assets import rows_of
+from tieout.dag_factory.common import ACTIVE_RUNS, EPOCH, HOURLY_RETRIES, defaults, last_day_end, waiting
+from tieout.dag_factory.statements import add_statements
 from tieout.feeds import Agent
-from tieout.operators import CoverageSensor, JudgeDayOperator
-from tieout.settings import coverage_poke_seconds
+from tieout.operators import DayCoverageSensor, JudgeDayOperator, RejudgeOperator
+from tieout.settings import after_loads_pause
 from tieout.timetable import SliceTimetable, slice_cron
-
-COVERAGE_WAIT = timedelta(hours=6)
 
 
 def build_reconcile_dag(agent: Agent) -> DAG:
-    """Return the DAG that judges a Lucko agent's settlement days: wait_for_coverage → judge_day."""
+    """Return the DAG of a Lucko agent's settlement days: wait_for_coverage → judge_day → write_statements."""
     zone = ZoneInfo(agent.recon.timezone)
     first = agent.start.astimezone(zone)
     with DAG(
@@ -28,7 +28,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
             slice_cron(timedelta(days=1)),
             timezone=agent.recon.timezone,
             lag=agent.recon.judge_after,
-            stop=_last_day_end(agent, zone),
+            stop=last_day_end(agent, zone),
         ),
         start_date=first.replace(hour=0, minute=0, second=0, microsecond=0),
         catchup=True,
@@ -37,16 +37,12 @@ def build_reconcile_dag(agent: Agent) -> DAG:
         default_args=defaults(),
     ) as dag:
         day = f"{{{{ data_interval_start.in_timezone('{agent.recon.timezone}').date().isoformat() }}}}"
-        wait = CoverageSensor(
+        wait = DayCoverageSensor(
             task_id="wait_for_coverage",
             agent=agent.agent,
             recon=agent.recon,
             day=day,
-            mode="reschedule",
-            poke_interval=coverage_poke_seconds(),
-            timeout=COVERAGE_WAIT.total_seconds(),
-            # After six hours the day is judged anyway: pending is an answer.
-            soft_fail=True,
+            **waiting(),
             doc_md="Waits until every slice this settlement day needs is certified, suspect or lost (at most 6 h).",
         )
         judge = JudgeDayOperator(
@@ -56,17 +52,36 @@ def build_reconcile_dag(agent: Agent) -> DAG:
             first_day=first.date(),
             day=day,
             trigger_rule="none_failed",
+            multiple_outputs=True,
             doc_md="Judges this settlement day and the two before: `recon.rebates`, `recon.breaks`, `recon.daily`.",
         )
         wait >> judge
+        add_statements(agent, judge)
     return dag
 
 
-def _last_day_end(agent: Agent, zone: ZoneInfo) -> datetime | None:
-    """The last settlement day is the last whole day before the agent's stop."""
-    if agent.stop is None:
-        return None
-    return agent.stop.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+def build_rejudge_dag(agent: Agent) -> DAG:
+    """Return the DAG that judges again what loads have changed: rejudge → write_statements."""
+    with DAG(
+        dag_id=f"{agent.provider}__rejudge__{agent.agent}",
+        description=f"Rebates of agent {agent.agent} that new bets, restatements or a new coverage may have changed.",
+        doc_md=_rejudge_doc(agent),
+        schedule=AssetAny(*(rows_of(agent.provider, feed.spec.name, agent.agent) for feed in agent.feeds)),
+        start_date=EPOCH,
+        max_active_runs=1,
+        tags=["tieout", agent.provider, "reconciliation", f"agent:{agent.agent}"],
+        default_args=defaults(retries=HOURLY_RETRIES),
+    ) as dag:
+        judge = RejudgeOperator(
+            task_id="rejudge",
+            agent=agent.agent,
+            recon=agent.recon,
+            pause=after_loads_pause(),
+            multiple_outputs=True,
+            doc_md="Waits for further loads, then judges every rebate whose verdict they may have changed.",
+        )
+        add_statements(agent, judge)
+    return dag
 
 
 def _reconcile_doc(agent: Agent) -> str:
@@ -80,4 +95,17 @@ or `failed`.
 
 Results: `recon.daily` (the tie-out), `recon.rebates` (a verdict per rebate), `recon.breaks` (what to look at).
 Backfill it for any settlement day; judging twice changes nothing.
+"""
+
+
+def _rejudge_doc(agent: Agent) -> str:
+    return f"""\
+### What loads have changed, agent `{agent.agent}`
+
+A load of bets or rebates starts a run, which waits {after_loads_pause()} for further ones and then judges the rebates
+that they may have changed: those that name a changed bet, those that share a bet, a wallet transaction or a payment
+with them, those that waited for a slice. Other settings in the feeds file make it judge all of them.
+
+The result is the same as judging every day in full. A break that no longer stands is `healed`, with the load that
+healed it: `select * from recon.break_events`. **A run failed**: nothing is lost, the next one takes up its loads.
 """

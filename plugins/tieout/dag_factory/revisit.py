@@ -6,6 +6,7 @@ import zlib
 
 from airflow.sdk import DAG
 
+from tieout.assets import RELOADED
 from tieout.core.coverage import plain
 from tieout.dag_factory.common import EPOCH, HOURLY_RETRIES, defaults
 from tieout.feeds import Agent, AgentFeed
@@ -35,6 +36,7 @@ def build_revisit_dag(agent: Agent) -> DAG:
                     landing=landing_base(),
                     pool=PULL_POOL,
                     weight_rule=SlicePriority(),
+                    outlets=[RELOADED],
                     doc_md=_task_doc(feed),
                 )
     return dag

@@ -6,11 +6,13 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from tieout.assets import RELOADED
 from tieout.dag_factory.common import EPOCH, HOURLY_RETRIES, defaults
 from tieout.feeds import Agent
 from tieout.operators import (
     PlanRepairOperator,
     PlanReplayOperator,
+    RaiseAlertsOperator,
     RecordLostOperator,
     RepairBatchOperator,
     ReplayBatchOperator,
@@ -54,6 +56,7 @@ def build_repair_dag(agents: tuple[Agent, ...]) -> DAG:
         RepairBatchOperator.partial(
             task_id="repair_batch",
             landing=landing_base(),
+            outlets=[RELOADED],
             pool=PULL_POOL,
             max_active_tis_per_dag=REPAIRS_AT_ONCE,
             # By name: Airflow cannot serialize a strategy object of a mapped task.
@@ -87,6 +90,7 @@ def build_replay_dag(agents: tuple[Agent, ...]) -> DAG:
         ReplayBatchOperator.partial(
             task_id="replay_batch",
             landing=landing_base(),
+            outlets=[RELOADED],
             # One at a time and in order: the oldest first, over batches as well.
             max_active_tis_per_dagrun=1,
             map_index_template="{{ task.batch['name'] }}",
@@ -108,7 +112,9 @@ def build_monitor_dag() -> DAG:
         tags=["tieout", "monitor"],
         default_args=defaults(retries=HOURLY_RETRIES),
     ) as dag:
-        RecordLostOperator(task_id="record_lost", doc_md=_RECORD_LOST_DOC)
+        lost = RecordLostOperator(task_id="record_lost", doc_md=_RECORD_LOST_DOC)
+        # A new gap fails the first task, and is an alert.
+        lost >> RaiseAlertsOperator(task_id="raise_alerts", trigger_rule="all_done", doc_md=_RAISE_ALERTS_DOC)
     return dag
 
 
@@ -197,6 +203,12 @@ Airflow's own alerting fires once for it; a gap that merely grows, or heals beca
 
 **It failed**: nothing will read this time again by itself. Replay it if landing holds it (`tieout__replay`), ask the
 provider for an export, and find out why the feed's DAG did not read it in time: `select * from ops.lost`.
+"""
+
+_RAISE_ALERTS_DOC = """\
+Compares slices, quotas, settlement days and breaks with the thresholds under `alerts` in the feeds file, keeps the book
+`ops.alerts` (one row per appearance of a cause) and tells every notifier once of what is new. docs/runbook/ says what
+each kind means. It fails when a notifier does, and tells that one again.
 """
 
 _RECORD_LOST_DOC = """\

@@ -1,13 +1,13 @@
-"""What the operators share: an Ingest over Airflow's connections, and the values a person enters in a form."""
+"""What the operators share: what they are told, an Ingest over Airflow's connections, and the values of a form."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import BaseOperator, ObjectStoragePath
 
 from tieout.core.clock import SystemClock
 from tieout.core.errors import ConfigError
@@ -21,6 +21,73 @@ from tieout.warehouse import warehouse_url
 def new_ingest(landing: str, warehouse_conn_id: str = WAREHOUSE_CONN_ID) -> Ingest:
     """Return an Ingest over the warehouse connection and a landing base."""
     return Ingest(url=warehouse_url(warehouse_conn_id), landing=ObjectStoragePath(landing), clock=SystemClock())
+
+
+class IngestOperator(BaseOperator):
+    """An operator that pulls and loads: it knows the landing base and the warehouse's connection."""
+
+    template_fields: Sequence[str] = ("landing", "warehouse_conn_id")
+
+    def __init__(self, *, landing: str, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.landing = landing
+        self.warehouse_conn_id = warehouse_conn_id
+
+    @property
+    def ingest(self) -> Ingest:
+        """What it pulls and loads with."""
+        return new_ingest(self.landing, self.warehouse_conn_id)
+
+
+class FeedOperator(IngestOperator):
+    """An operator that reads one declared feed of one agent from its provider."""
+
+    template_fields: Sequence[str] = ("provider", "feed", "agent", "conn_id", *IngestOperator.template_fields)
+
+    def __init__(self, *, declared: AgentFeed, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.declared = declared
+        self.provider = declared.spec.provider
+        self.feed = declared.spec.name
+        self.agent = declared.agent
+        self.conn_id = declared.conn_id
+
+
+class SliceOperator(FeedOperator):
+    """A FeedOperator for the slice of its run."""
+
+    template_fields: Sequence[str] = (*FeedOperator.template_fields, "slice_start", "slice_end")
+
+    def __init__(
+        self,
+        *,
+        slice_start: str = "{{ data_interval_start.isoformat() }}",
+        slice_end: str = "{{ data_interval_end.isoformat() }}",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.slice_start = slice_start
+        self.slice_end = slice_end
+
+    @property
+    def slice(self) -> Slice:
+        """The slice, once its templates are rendered."""
+        return Slice(parse_instant(self.slice_start), parse_instant(self.slice_end))
+
+
+class BatchOperator(IngestOperator):
+    """An operator that is mapped over batches: what an earlier task has planned, as plain values."""
+
+    template_fields: Sequence[str] = ("batch", *IngestOperator.template_fields)
+
+    def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch = batch
+
+    @property
+    def range(self) -> Slice:
+        """The batch's time."""
+        return Slice(parse_instant(self.batch["from"]), parse_instant(self.batch["to"]))
 
 
 @dataclass(frozen=True, kw_only=True)

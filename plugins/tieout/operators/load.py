@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 
+from tieout.assets import rows_of, tell_loaded
 from tieout.operators.base import new_ingest
 from tieout.providers import feed_spec
 from tieout.settings import WAREHOUSE_CONN_ID, landing_base
@@ -44,4 +45,5 @@ class LoadSliceOperator(BaseOperator):
         paths = [self.manifest] if isinstance(self.manifest, str) else list(self.manifest)
         ingest = new_ingest(landing_base(), self.warehouse_conn_id)
         certificate = ingest.load(feed_spec(self.provider, self.feed), [ObjectStoragePath(path) for path in paths])
+        tell_loaded(self, context, rows_of(self.provider, self.feed, self.agent), certificate.figures())
         return {"reading_id": certificate.reading_id, "state": certificate.state, "rows": certificate.rows}

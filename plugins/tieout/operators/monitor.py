@@ -32,8 +32,11 @@ class RecordLostOperator(BaseOperator):
         url = warehouse_url(self.warehouse_conn_id)
         with connect(url) as connection:
             # A DAG that is paused has declared nothing; its slices are expected all the same.
-            declared = [feed.declaration() for agent in load_agents() for feed in agent.feeds]
-            ledger.declare(connection, declared, {})
+            agents = load_agents()
+            declared = [feed.declaration() for agent in agents for feed in agent.feeds]
+            ledger.declare(
+                connection, declared, {(agent.provider, agent.agent): agent.recon.as_json() for agent in agents}
+            )
             names = {(feed.provider, feed.feed, feed.agent) for feed in declared}
         with connect(url) as connection:
             report = coverage.record_lost(connection)

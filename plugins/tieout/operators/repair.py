@@ -9,11 +9,11 @@ import psycopg
 from airflow.sdk import BaseOperator, Context
 
 from tieout import upkeep
+from tieout.assets import rows_of, tell_loaded
 from tieout.core import coverage, ledger
-from tieout.core.slices import Slice, parse_instant
 from tieout.core.warehouse import connect
 from tieout.feeds import AgentFeed, load_agents
-from tieout.operators.base import Choice, find_feed, new_ingest
+from tieout.operators.base import BatchOperator, Choice, find_feed
 from tieout.settings import WAREHOUSE_CONN_ID, repair_settle
 from tieout.warehouse import warehouse_url
 
@@ -87,31 +87,25 @@ class PlanRepairOperator(BaseOperator):
         self.log.info("%d slice(s) want mending, %d of them now, in %d batches", len(lines), taken, len(batches))
 
 
-class RepairBatchOperator(BaseOperator):
+class RepairBatchOperator(BatchOperator):
     """Mend one batch: ``{provider, feed, agent, from, to, name}``; return counts.
 
     Each slice is looked at again before it is read. One that fails does not stop the others; FatalError or RetryLater
     in the end names what is left.
     """
 
-    template_fields: Sequence[str] = ("batch", "landing", "warehouse_conn_id")
     ui_color = "#fee2e2"
-
-    def __init__(
-        self, *, batch: dict[str, str], landing: str, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch = batch
-        self.landing = landing
-        self.warehouse_conn_id = warehouse_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
         """Mend the batch."""
         batch = self.batch
-        return upkeep.repair(
-            new_ingest(self.landing, self.warehouse_conn_id),
+        counts = upkeep.repair(
+            self.ingest,
             find_feed(load_agents(), provider=batch["provider"], feed=batch["feed"], agent=batch["agent"]),
-            Slice(parse_instant(batch["from"]), parse_instant(batch["to"])),
+            self.range,
             everything=bool(context["params"]["everything"]),
             settle=repair_settle(),
         )
+        if counts["slices"]:
+            tell_loaded(self, context, rows_of(batch["provider"], batch["feed"], batch["agent"]), counts)
+        return counts

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from tieout import upkeep
+from tieout.assets import rows_of, tell_loaded
 from tieout.core import ledger
 from tieout.core.errors import ConfigError, FatalError
 from tieout.core.feed import FeedSpec
@@ -15,7 +16,7 @@ from tieout.core.replay import whole_days
 from tieout.core.slices import Slice, parse_instant, stamp
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents
-from tieout.operators.base import Choice, new_ingest
+from tieout.operators.base import BatchOperator, Choice, new_ingest
 from tieout.providers import feed_spec, feeds_of
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
@@ -75,31 +76,25 @@ class PlanReplayOperator(BaseOperator):
             ledger.declare(connection, [feed.declaration() for feed in feeds], {})
 
 
-class ReplayBatchOperator(BaseOperator):
+class ReplayBatchOperator(BatchOperator):
     """Load the readings of one batch, ``{provider, feed, agent, from, to, first, name}``; return counts."""
 
-    template_fields: Sequence[str] = ("batch", "landing", "warehouse_conn_id")
     ui_color = "#fef9c3"
-
-    def __init__(
-        self, *, batch: dict[str, str], landing: str, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.batch = batch
-        self.landing = landing
-        self.warehouse_conn_id = warehouse_conn_id
 
     def execute(self, context: Context) -> dict[str, int]:
         """Load the batch."""
         batch = self.batch
-        return upkeep.replay(
-            new_ingest(self.landing, self.warehouse_conn_id),
+        counts = upkeep.replay(
+            self.ingest,
             feed_spec(batch["provider"], batch["feed"]),
             batch["agent"],
-            Slice(parse_instant(batch["from"]), parse_instant(batch["to"])),
+            self.range,
             first=parse_instant(batch["first"]),
             only_uncertified=bool(context["params"]["only_uncertified"]),
         )
+        if counts["certified"]:
+            tell_loaded(self, context, rows_of(batch["provider"], batch["feed"], batch["agent"]), counts)
+        return counts
 
 
 def _specs(choice: Choice) -> tuple[FeedSpec, ...]:

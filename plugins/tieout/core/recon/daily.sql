@@ -1,30 +1,13 @@
--- The daily tie-out of the given settlement days, replaced as a whole. Parameters: agent, run_id, days, settings.
-WITH settled AS (
-    SELECT
-        d.day,
-        b.currency,
-        b.valid_bet_turnover,
-        count(r.id) > 0 AS is_claimed
-    FROM unnest(%(days)s::date[]) AS d (day)
-    INNER JOIN staging.lucko_bets AS b
-        ON
-            b.agent = %(agent)s AND b.status = 1
-            AND b.settle_time >= d.day::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
-            AND b.settle_time < (d.day + 1)::timestamp AT TIME ZONE (%(settings)s::jsonb ->> 'timezone')
-    LEFT JOIN staging.lucko_rebate_bets AS l ON l.agent = %(agent)s AND l.bet_id = b.id
-    LEFT JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = l.rebate_id AND r.status <> 0
-    GROUP BY d.day, b.id, b.currency, b.valid_bet_turnover
-),
-
-bets AS (
+-- The daily tie-out of the given settlement days, from day_sums. Parameters: agent, run_id, days.
+WITH bets AS (
     SELECT
         day,
         currency,
-        count(*) AS bets,
-        sum(valid_bet_turnover) AS bet_turnover,
-        count(*) FILTER (WHERE NOT is_claimed) AS unclaimed_bets,
-        coalesce(sum(valid_bet_turnover) FILTER (WHERE NOT is_claimed), 0) AS unclaimed_turnover
-    FROM settled
+        sum(bets) AS bets,
+        sum(turnover) AS bet_turnover,
+        coalesce(sum(bets) FILTER (WHERE fate = 'unclaimed'), 0) AS unclaimed_bets,
+        coalesce(sum(turnover) FILTER (WHERE fate = 'unclaimed'), 0) AS unclaimed_turnover
+    FROM day_sums
     GROUP BY day, currency
 ),
 

@@ -1,18 +1,19 @@
-"""Run the judge: verdicts, breaks and the daily tie-out of whole settlement days, in one transaction.
+"""Run the judge: verdicts, components, breaks and the daily figures, in one transaction.
 
-Idempotent: judging a day again with nothing changed leaves the same verdicts. REPEATABLE READ, under a session
-advisory lock per agent that is taken before the transaction begins, so that the snapshot is never older than the
-lock.
+A full run judges every rebate of whole settlement days, an incremental run those whose verdict may have changed since
+the runs before it; both are one path from there on. REPEATABLE READ, under a session advisory lock per agent that is
+taken before the transaction begins, so that the snapshot is never older than the lock. Judging again with nothing
+changed writes nothing but the run.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from importlib.resources import files
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -21,55 +22,118 @@ from sqlalchemy import URL
 
 from tieout.core.errors import ConfigError
 from tieout.core.ledger import is_declared
-from tieout.core.recon.settings import ReconSettings
+from tieout.core.recon.daily import all_days, statement, touched_days, write_days
+from tieout.core.recon.settings import ReconSettings, fingerprint
+from tieout.core.recon.stored import write_verdicts
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
-#: What is gathered before the verdicts, in order: the statement and the working table it fills.
+#: What is gathered of the keys before the verdicts, in order: the statement and the working table it fills.
 GATHERED = (
-    ("keys", "judge_keys"),
-    ("claimed", "judge_claimed"),
-    ("rejected", "judge_rejected"),
-    ("sums", "judge_sums"),
+    ("rules", "judge_rules"),
+    ("spans", "judge_spans"),
     ("coverage", "judge_coverage"),
+    ("claimed", "judge_claimed"),
+    ("repeats", "judge_repeats"),
+    ("sums", "judge_sums"),
+    ("odd", "judge_odd"),
+    ("findings", "judge_findings"),
+    ("verdicts", "judge_verdicts"),
+    ("components", "judge_components"),
 )
+EVERYTHING = "SELECT id AS rebate_id FROM staging.lucko_rebates WHERE agent = {agent}"
+#: One that has left a day since it was judged is judged with it, so that no verdict stays behind.
+DAYS = """
+SELECT r.id AS rebate_id
+FROM unnest({days}::date[]) AS d (day)
+INNER JOIN staging.lucko_rebates AS r
+    ON r.agent = {agent} AND r.date >= d.day::timestamp AT TIME ZONE 'UTC'
+        AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+UNION ALL
+SELECT r.id
+FROM recon.rebates AS v
+INNER JOIN staging.lucko_rebates AS r ON r.agent = v.agent AND r.id = v.rebate_id
+WHERE v.agent = {agent} AND v.day = any({days}::date[])
+    AND (r.date AT TIME ZONE 'UTC')::date <> all({days}::date[])
+"""
+#: From this many keys on, the run may use more memory for a sort or a hash, and whole tables may be the faster way.
+MANY_KEYS = 20_000
+#: Whole tables are the faster way where what is looked up is at least this part of them.
+GOOD_PART = 0.25
+TEMP_BUFFERS = "256MB"
+WORK_MEM, WORK_MEM_MANY = "64MB", "256MB"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """How a run came out: counts of rebates by verdict."""
+    """How a run came out: counts of rebates by verdict; ``changed`` of them have another verdict than before.
+
+    ``days`` are those whose daily figures were written, in order.
+    """
 
     run_id: int
     judged: int
+    changed: int
     matched: int
     pending: int
     broken: int
     unprovable: int
     failed: int
+    days: tuple[date, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts, and the days as ISO dates."""
+        return {**asdict(self), "days": [day.isoformat() for day in self.days]}
 
     def __str__(self) -> str:
         return (
-            f"run {self.run_id}: {self.judged} rebates judged: {self.matched} matched, {self.broken} broken, "
-            f"{self.pending} pending, {self.unprovable} unprovable, {self.failed} failed"
+            f"run {self.run_id}: {self.judged} rebates judged, {self.changed} changed: {self.matched} matched, "
+            f"{self.broken} broken, {self.pending} pending, {self.unprovable} unprovable, {self.failed} failed"
         )
 
 
 def judge_days(url: str | URL, *, agent: str, days: Sequence[date], settings: ReconSettings) -> RunSummary:
-    """Judge every rebate of the given settlement days of a Lucko agent and write their daily tie-out.
+    """Judge every rebate of the given settlement days of a Lucko agent and write their daily figures.
 
-    Raises ConfigError when the agent's bets feed is not declared in ops.agents (what was never declared proves
-    nothing), Unreachable when the warehouse is lost; nothing is written then.
+    Consumes no loads: what it leaves unjudged is still an incremental run's to find. Raises ConfigError when the
+    agent's bets feed is not declared in ops.agents (what was never declared proves nothing), Unreachable when the
+    warehouse is lost; nothing is written then.
     """
+    with _one_run(url, agent) as connection:
+        return _Run(connection, agent, settings).full(sorted(set(days)))
+
+
+def rejudge(url: str | URL, *, agent: str, settings: ReconSettings) -> RunSummary:
+    """Judge the rebates whose verdict may have changed, and write the daily figures of the days concerned.
+
+    Consumes every committed load that no run has consumed. All rebates are judged when the agent was never judged
+    incrementally, and when the settings or the declaration of its bets feed are others. Raises like judge_days.
+    """
+    with _one_run(url, agent) as connection:
+        return _Run(connection, agent, settings).incremental()
+
+
+def lock_name(agent: str) -> str:
+    """Return what runs and acceptances of one agent take turns on (an advisory lock of its hash)."""
+    return f"tieout:recon:{agent}"
+
+
+@contextmanager
+def _one_run(url: str | URL, agent: str) -> Iterator[psycopg.Connection]:
     with connect(url, autocommit=True) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        _require_declared(connection, agent)
+        if not is_declared(connection, provider="lucko", agent=agent, feeds=["bets"]):
+            raise ConfigError(
+                f"the bets feed of the Lucko agent {agent!r} is not declared in the warehouse (ops.agents).",
+                advice="Declare the agent in feeds.yaml; its first pull or `python -m tieout migrate` writes it.",
+            )
         _refresh_statistics(connection)
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"tieout:recon:{agent}",))
+        # Only before the first temporary table of a session: beyond it, working tables go to disk page by page.
+        connection.execute(sql.SQL("SET temp_buffers = {}").format(sql.Literal(TEMP_BUFFERS)))
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (lock_name(agent),))
         with connection.transaction():
-            summary = _judge(connection, agent, sorted(set(days)), settings)
-    log.info("%s", summary)
-    return summary
+            yield connection
 
 
 def _refresh_statistics(connection: psycopg.Connection) -> None:
@@ -81,7 +145,7 @@ def _refresh_statistics(connection: psycopg.Connection) -> None:
     stale = connection.execute(
         """SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
            WHERE c.relnamespace = 'staging'::regnamespace
-             AND c.relname IN ('lucko_bets', 'lucko_rebates', 'lucko_rebate_bets')
+             AND c.relname IN ('lucko_bets', 'lucko_bet_versions', 'lucko_rebates', 'lucko_rebate_bets')
              AND (c.reltuples < 0
                   OR pg_relation_size(c.oid) > 1.2 * c.relpages * current_setting('block_size')::int
                   OR s.n_mod_since_analyze > 0.1 * s.n_live_tup)"""
@@ -90,82 +154,213 @@ def _refresh_statistics(connection: psycopg.Connection) -> None:
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("staging", name)))
 
 
-def _require_declared(connection: psycopg.Connection, agent: str) -> None:
-    if not is_declared(connection, provider="lucko", agent=agent, feeds=["bets"]):
-        raise ConfigError(
-            f"the bets feed of the Lucko agent {agent!r} is not declared in the warehouse (ops.agents).",
-            advice="Declare the agent in feeds.yaml; its first pull or `python -m tieout migrate` writes it.",
+class _Run:
+    """One run inside one open transaction."""
+
+    def __init__(self, connection: psycopg.Connection, agent: str, settings: ReconSettings) -> None:
+        self.connection = connection
+        self.agent = agent
+        self.settings = settings
+        self.config = {**settings.as_json(), "feed": self._feed()}
+        self.parameters: dict[str, Any] = {"agent": agent, "settings": json.dumps(settings.as_json())}
+
+    def full(self, days: list[date]) -> RunSummary:
+        self._begin("full", days)
+        self._choose(sql.SQL(DAYS).format(agent=sql.Literal(self.agent), days=sql.Literal(days)))
+        return self._judge(set(days))
+
+    def incremental(self) -> RunSummary:
+        everything = self._must_judge_everything()
+        self._begin("incremental", [], everything=everything)
+        if everything:
+            self._choose(sql.SQL(EVERYTHING).format(agent=sql.Literal(self.agent)))
+        else:
+            self._gather("doubtful_spans", "judge_spans")
+            self._gather("coverage", "judge_coverage")
+            self._execute("closure")
+            self.connection.execute("TRUNCATE judge_spans, judge_coverage")
+        self.connection.execute(
+            """INSERT INTO recon.run_inputs (agent, load_id, run_id)
+               SELECT %(agent)s, load_id, %(run_id)s FROM judge_loads""",
+            self.parameters,
+        )
+        if everything:
+            return self._judge(set())
+        touched = touched_days(
+            self.connection, agent=self.agent, loads=self.parameters["loads"], timezone=self.settings.timezone
+        )
+        return self._judge(set(touched))
+
+    # -- beginning and end ----------------------------------------------------------------------------------
+
+    def _feed(self) -> dict[str, Any]:
+        """Return the declaration that verdicts depend on, as text."""
+        return dict(
+            self._one(
+                """SELECT jsonb_build_object('start_at', start_at, 'stop_at', stop_at, 'slice_width', slice_width,
+                       'slice_anchor', slice_anchor, 'reach', reach)
+                   FROM ops.agents WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s""",
+                {"agent": self.agent},
+            )[0]
         )
 
+    def _must_judge_everything(self) -> bool:
+        """Return whether verdicts may stand that were judged by another configuration, or none do."""
+        (same,) = self._one(
+            """SELECT bool_and(config_fingerprint = %(config)s) FROM recon.runs
+               WHERE agent = %(agent)s AND run_id >= (
+                   SELECT max(run_id) FROM recon.runs WHERE agent = %(agent)s AND everything)""",
+            {"agent": self.agent, "config": fingerprint(self.config)},
+        )
+        return not same
 
-def _judge(connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings) -> RunSummary:
-    run_id, judged_at = _new_run(connection, agent, days, settings)
-    parameters: dict[str, Any] = {
-        "agent": agent,
-        "run_id": run_id,
-        "judged_at": judged_at,
-        "days": days,
-        "settings": json.dumps(settings.as_json()),
-    }
-    connection.execute("SET LOCAL work_mem = '64MB'")
-    connection.execute(_statement("tables.sql"))
-    for step, table in GATHERED:
-        # Statistics know nothing of an agent that was loaded a moment ago: the planner takes its links for one row, and
-        # would join all of them with all of them. Hashing is never far from the best here.
-        nested_loops = "off" if step == "claimed" else "on"
-        connection.execute(sql.SQL("SET LOCAL enable_nestloop = {}").format(sql.Literal(nested_loops)))
-        connection.execute(_statement(f"{step}.sql"), parameters)
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
-    connection.execute(_statement("verdicts.sql"), parameters)
-    connection.execute(_statement("standing.sql"), parameters)
-    connection.execute("ANALYZE judge_breaks")
-    connection.execute(_statement("breaks.sql"), parameters)
-    # A rebate that names another day than before leaves one tie-out and joins another.
-    (moved_to,) = _one(connection, "SELECT array_agg(DISTINCT day) FROM judge_keys")
-    parameters["days"] = sorted({*days, *(moved_to or ())})
-    connection.execute("DELETE FROM recon.daily WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])", parameters)
-    connection.execute(_statement("daily.sql"), parameters)
-    return _finish_run(connection, run_id)
+    def _begin(self, kind: str, days: list[date], *, everything: bool = False) -> None:
+        self.kind, self.everything = kind, everything
+        run_id, judged_at = self._one(
+            """INSERT INTO recon.runs (agent, kind, days, config, config_fingerprint, everything, started_at)
+               VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp()) RETURNING run_id, started_at""",
+            (self.agent, kind, days, json.dumps(self.config), fingerprint(self.config), everything),
+        )
+        self.parameters |= {"run_id": run_id, "judged_at": judged_at}
+        self.connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEM)))
+        # Compiling long expressions takes longer than computing them for some hundred thousand rows.
+        self.connection.execute("SET LOCAL jit = off")
+        self.connection.execute(statement("tables.sql"))
+        for step in ("loads", "ledger", "rejected"):
+            self._gather(step, f"judge_{step}")
+        loads = self.connection.execute("SELECT load_id FROM judge_loads").fetchall()
+        self.parameters["loads"] = [load_id for (load_id,) in loads]
 
+    def _finish(self, changed: int, days: Sequence[date]) -> RunSummary:
+        row = self._one(
+            """UPDATE recon.runs r SET duration = clock_timestamp() - r.started_at, judged = v.judged,
+                   changed = %(changed)s, matched = v.matched, pending = v.pending, broken = v.broken,
+                   unprovable = v.unprovable, failed = v.failed,
+                   also_saw = CASE WHEN r.kind = 'full' THEN coalesce(
+                       (SELECT array_agg(load_id ORDER BY load_id) FROM judge_loads), '{}') ELSE '{}' END,
+                   slices = (SELECT range_agg(c.needed) * l.certified FROM judge_coverage c, judge_ledger l
+                             GROUP BY l.certified)
+               FROM (SELECT count(*) AS judged,
+                            count(*) FILTER (WHERE verdict = 'matched') AS matched,
+                            count(*) FILTER (WHERE verdict = 'pending') AS pending,
+                            count(*) FILTER (WHERE verdict = 'break') AS broken,
+                            count(*) FILTER (WHERE verdict = 'unprovable') AS unprovable,
+                            count(*) FILTER (WHERE verdict = 'failed') AS failed
+                     FROM judge_verdicts) v
+               WHERE r.run_id = %(run_id)s
+               RETURNING r.run_id, r.judged, r.changed, r.matched, r.pending, r.broken, r.unprovable, r.failed""",
+            {**self.parameters, "changed": changed},
+        )
+        names = ("run_id", "judged", "changed", "matched", "pending", "broken", "unprovable", "failed")
+        summary = RunSummary(**dict(zip(names, row, strict=True)), days=tuple(days))
+        log.info("lucko agent %s, %s", self.agent, summary)
+        return summary
 
-def _one(connection: psycopg.Connection, statement: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] | None = connection.execute(statement).fetchone()
-    assert row is not None
-    return row
+    # -- the one path ---------------------------------------------------------------------------------------
 
+    def _judge(self, days: set[date]) -> RunSummary:
+        self._gather("keys", "judge_keys")
+        many = self._has_many_keys()
+        self._note_shared_bets()
+        for step, table in GATHERED:
+            if many and step == "sums":
+                self._gather("sums_all", table, {**self.parameters, **self._settlement_days()})
+            elif many and step == "repeats":
+                self._execute("repeats_all")
+                self._gather("repeats_of_keys", table)
+            else:
+                self._gather(step, table)
+        days |= self._days_left()
+        changed = write_verdicts(self.connection, self.parameters)
+        self._keep_coverage()
+        for step in ("standing", "healed"):
+            self._execute(step)
+        self.connection.execute("ANALYZE judge_breaks")
+        for step in ("origins", "breaks"):
+            self._execute(step)
+        if self.everything:
+            days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
+        if days:
+            write_days(self.connection, {**self.parameters, "days": sorted(days)}, many=many)
+        return self._finish(changed, sorted(days))
 
-def _statement(name: str) -> sql.SQL:
-    return sql.SQL(files("tieout.core.recon").joinpath(name).read_text())
+    def _choose(self, rebates: sql.Composed) -> None:
+        """Choose what the query says: by a view, because reading a table of ours would keep other processes out."""
+        self.connection.execute(sql.SQL("DROP TABLE judge_chosen; CREATE TEMP VIEW judge_chosen AS {}").format(rebates))
 
+    def _has_many_keys(self) -> bool:
+        """Return whether the keys are a good part of the agent's rebates, and allow for that many."""
+        (keys,) = self._one("SELECT count(*) FROM judge_keys")
+        if keys < MANY_KEYS:
+            return False
+        self.connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEM_MANY)))
+        return self._is_good_part(keys)
 
-def _new_run(
-    connection: psycopg.Connection, agent: str, days: list[date], settings: ReconSettings
-) -> tuple[int, datetime]:
-    row = connection.execute(
-        """INSERT INTO recon.runs (agent, kind, days, config, started_at)
-           VALUES (%s, 'full', %s, %s, clock_timestamp()) RETURNING run_id, started_at""",
-        (agent, days, json.dumps(settings.as_json())),
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1]
+    def _settlement_days(self) -> dict[str, list[Any]]:
+        """Return the dates that the keys name and the bounds of the settlement days these mean."""
+        rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_keys").fetchall()
+        return {name: [row[n] for row in rows] for n, name in enumerate(("labels", "starts", "ends"))}
 
+    def _has_many_news(self) -> bool:
+        """Return whether the loads that no run has consumed brought a good part of the agent's rebates."""
+        (news,) = self._one(
+            """SELECT count(*) FROM staging.lucko_rebates
+               WHERE agent = %(agent)s AND load_id = ANY(%(loads)s::bigint[])""",
+            self.parameters,
+        )
+        return news >= MANY_KEYS and self._is_good_part(news)
 
-def _finish_run(connection: psycopg.Connection, run_id: int) -> RunSummary:
-    row = connection.execute(
-        """UPDATE recon.runs r SET duration = clock_timestamp() - r.started_at, judged = v.judged,
-               matched = v.matched, pending = v.pending, broken = v.broken, unprovable = v.unprovable,
-               failed = v.failed
-           FROM (SELECT count(*) AS judged,
-                        count(*) FILTER (WHERE verdict = 'matched') AS matched,
-                        count(*) FILTER (WHERE verdict = 'pending') AS pending,
-                        count(*) FILTER (WHERE verdict = 'break') AS broken,
-                        count(*) FILTER (WHERE verdict = 'unprovable') AS unprovable,
-                        count(*) FILTER (WHERE verdict = 'failed') AS failed
-                 FROM recon.rebates WHERE run_id = %(run_id)s) v
-           WHERE r.run_id = %(run_id)s
-           RETURNING r.run_id, r.judged, r.matched, r.pending, r.broken, r.unprovable, r.failed""",
-        {"run_id": run_id},
-    ).fetchone()
-    assert row is not None
-    names = ("run_id", "judged", "matched", "pending", "broken", "unprovable", "failed")
-    return RunSummary(**dict(zip(names, row, strict=True)))
+    def _is_good_part(self, rebates: int) -> bool:
+        (known,) = self._one("SELECT count(*) FROM staging.lucko_rebates WHERE agent = %(agent)s", self.parameters)
+        return bool(rebates >= GOOD_PART * known)
+
+    def _note_shared_bets(self) -> None:
+        """Bring recon.shared_bets up to date with the loads that no run has consumed."""
+        if not self.everything and not self._has_many_news():
+            self._execute("shared")
+            return
+        self._execute("shared_all")
+        self.connection.execute("DELETE FROM recon.shared_bets WHERE agent = %(agent)s", self.parameters)
+        self.connection.execute(
+            "INSERT INTO recon.shared_bets (agent, bet_id) SELECT %(agent)s, bet_id FROM judge_shared", self.parameters
+        )
+        self.connection.execute("ANALYZE recon.shared_bets")
+
+    def _days_left(self) -> set[date]:
+        """Return the days whose tie-out the verdicts change: those of changed rebates, before and after."""
+        if self.kind == "full":
+            rows = self.connection.execute("SELECT DISTINCT day FROM judge_keys").fetchall()
+        else:
+            rows = self.connection.execute(
+                """SELECT v.day FROM judge_verdicts v LEFT JOIN recon.rebates r
+                       ON r.agent = v.agent AND r.rebate_id = v.rebate_id
+                   WHERE (r.day, r.verdict, r.overpaid, r.expected_amount, r.entitled, r.turnover, r.rebate_amount)
+                       IS DISTINCT FROM
+                       (v.day, v.verdict, v.overpaid, v.expected_amount, v.entitled, v.turnover, v.rebate_amount)
+                   UNION
+                   SELECT r.day FROM judge_verdicts v JOIN recon.rebates r
+                       ON r.agent = v.agent AND r.rebate_id = v.rebate_id WHERE r.day <> v.day"""
+            ).fetchall()
+        return {day for (day,) in rows}
+
+    def _keep_coverage(self) -> None:
+        if self.everything:
+            self.connection.execute("DELETE FROM recon.coverage WHERE agent = %(agent)s", self.parameters)
+        # A full run may leave other rebates of a range unjudged: for them the ledger still has to differ.
+        self._execute("kept_coverage" if self.kind == "incremental" else "first_coverage")
+
+    # -- small tools ----------------------------------------------------------------------------------------
+
+    def _gather(self, step: str, table: str, parameters: dict[str, Any] | None = None) -> None:
+        self._execute(step, parameters)
+        # Of wide rows only what they are joined by: looking at all of it takes as long as writing it.
+        columns = sql.SQL("(rebate_id, verdict)" if table == "judge_verdicts" else "")
+        self.connection.execute(sql.SQL("ANALYZE {} {}").format(sql.Identifier(table), columns))
+
+    def _execute(self, step: str, parameters: dict[str, Any] | None = None) -> None:
+        self.connection.execute(statement(f"{step}.sql"), parameters or self.parameters)
+
+    def _one(self, query: Any, parameters: Any = None) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self.connection.execute(query, parameters).fetchone()
+        assert row is not None
+        return row

@@ -1,17 +1,7 @@
--- The rebates to judge: those of the given settlement days. One that has left a day since it was judged is judged
--- with it, so that no verdict stays behind. Parameters: agent, days, settings (jsonb).
-WITH keys AS (
-    SELECT r.id
-    FROM unnest(%(days)s::date[]) AS d (day)
-    INNER JOIN staging.lucko_rebates AS r
-        ON
-            r.agent = %(agent)s
-            AND r.date >= d.day::timestamp AT TIME ZONE 'UTC' AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
-    UNION
-    SELECT rebate_id FROM recon.rebates WHERE agent = %(agent)s AND day = any(%(days)s::date[])
-),
-
-feed AS (
+-- The chosen rebates as they stand, with the slices that could hold their bets: those that meet [settlement day's start
+-- - lookback, create_time + 1 h]. Parameters: agent, settings (jsonb).
+CREATE TEMP TABLE judge_keys ON COMMIT DROP AS
+WITH feed AS (
     SELECT
         make_interval(secs => extract(EPOCH FROM slice_width)::double precision) AS width,
         timestamptz '2000-01-01 00:00+00' + slice_anchor AS origin,
@@ -21,17 +11,28 @@ feed AS (
     WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s
 )
 
--- could_hold: the slices that meet [settlement day's start - lookback, create_time + 1 h].
-INSERT INTO judge_keys (rebate_id, day, could_hold)
 SELECT
-    r.id,
+    r.agent,
+    r.id AS rebate_id,
+    r.activity_id,
+    r.user_id,
+    r.currency,
+    r.date AS label,
+    r.turnover,
+    r.rate,
+    r.rebate_amount,
+    nullif(r.wallet_txn_id, '') AS wallet_txn_id,
+    r.status,
+    r.create_time,
     d.day,
+    d.day::timestamp AT TIME ZONE f.timezone AS day_start,
+    (d.day + 1)::timestamp AT TIME ZONE f.timezone AS day_end,
     tstzrange(
         date_bin(f.width, least(d.day::timestamp AT TIME ZONE f.timezone - f.bet_lookback, r.create_time), f.origin),
         date_bin(f.width, r.create_time + interval '1 hour', f.origin) + f.width
-    )
-FROM keys AS k
-INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.id
+    ) AS could_hold
+FROM judge_chosen AS c
+INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = c.rebate_id
 -- The date is a label: the UTC day of its midnight, whatever the agent's timezone.
 CROSS JOIN LATERAL (SELECT (r.date AT TIME ZONE 'UTC')::date AS day) AS d
 CROSS JOIN feed AS f

@@ -1,56 +1,134 @@
 -- The breaks that stand by the keys' verdicts, and what becomes of each: its next state, whether that is an event, and
--- why. Parameters: agent, judged_at.
-WITH found AS (
+-- why. Amounts are in the rebate's currency: turnover for what is wrong with bets, money for what is wrong with the
+-- payment. Parameters: agent, judged_at.
+WITH kinds AS (
+    SELECT
+        c.rebate_id,
+        c.kind,
+        c.is_fact,
+        sum(c.amount) AS amount
+    FROM judge_components AS c
+    WHERE c.of = 'difference'
+    GROUP BY c.rebate_id, c.kind, c.is_fact
+),
+
+listed AS (
+    SELECT
+        rebate_id,
+        string_agg(kind || ' ' || amount::text, ', ' ORDER BY is_fact DESC, kind ASC) AS kinds,
+        coalesce(sum(amount) FILTER (WHERE kind = 'missing'), 0) AS missing
+    FROM kinds
+    GROUP BY rebate_id
+),
+
+named AS (
+    SELECT
+        rebate_id,
+        array_agg(DISTINCT bet_id) AS bet_ids
+    FROM judge_components
+    WHERE of = 'difference' AND bet_id <> ''
+    GROUP BY rebate_id
+),
+
+found AS (
     SELECT
         v.*,
         reason.reason,
+        l.kinds,
+        k.wallet_txn_id,
         CASE reason.reason
+            WHEN 'turnover' THEN v.difference
             WHEN 'amount' THEN v.rebate_amount - v.expected_amount
-            ELSE v.difference
+            WHEN 'missing_bet' THEN coalesce(l.missing, 0)
+            WHEN 'voided_bet' THEN f.voided_turnover
+            WHEN 'foreign_bet' THEN f.foreign_turnover
+            WHEN 'reused_bet' THEN f.reused_turnover
+            WHEN 'unsettled_bet' THEN f.unsettled_stake
+            ELSE v.rebate_amount
         END AS amount,
         CASE reason.reason
+            WHEN 'turnover' THEN coalesce(n.bet_ids, '{}')
             WHEN 'missing_bet' THEN v.missing_ids
             WHEN 'voided_bet' THEN v.voided_ids
+            WHEN 'foreign_bet' THEN v.foreign_ids
+            WHEN 'reused_bet' THEN v.reused_ids
+            WHEN 'unsettled_bet' THEN v.unsettled_ids
             ELSE '{}'
-        END AS bet_ids
-    FROM judge_keys AS k
-    INNER JOIN recon.rebates AS v ON v.agent = %(agent)s AND v.rebate_id = k.rebate_id
+        END AS bet_ids,
+        CASE reason.reason
+            WHEN 'wallet_txn_reused' THEN v.wallet_first_used_by
+            WHEN 'paid_twice' THEN v.first_paid_by
+        END AS other_rebate
+    FROM judge_verdicts AS v
+    INNER JOIN judge_keys AS k ON k.rebate_id = v.rebate_id
+    LEFT JOIN judge_findings AS f ON f.rebate_id = v.rebate_id
+    LEFT JOIN listed AS l ON l.rebate_id = v.rebate_id
+    LEFT JOIN named AS n ON n.rebate_id = v.rebate_id
     CROSS JOIN LATERAL unnest(v.reasons) AS reason (reason)
+    WHERE v.verdict = 'break'
 ),
 
 described AS (
     SELECT
         f.*,
-        CASE f.reason
+        format('Rebate %%s of user %%s ', f.rebate_id, f.user_id) || CASE f.reason
             WHEN 'turnover'
-                THEN
-                    format(
-                        'Rebate %%s of user %%s states a turnover of %%s %%s; its settled bets add up to %%s.',
-                        f.rebate_id, f.user_id, f.turnover, f.currency, f.linked_turnover
-                    )
+                THEN format(
+                    'states a turnover of %%s %%s; its settled bets add up to %%s. The difference of %%s is: %%s.',
+                    f.turnover, f.currency, f.linked_turnover, f.difference, f.kinds
+                )
             WHEN 'amount'
-                THEN
-                    format(
-                        'Rebate %%s of user %%s paid %%s %%s; %%s%%%% of %%s is %%s.',
-                        f.rebate_id, f.user_id, f.rebate_amount, f.currency, f.rate, f.turnover, f.expected_amount
-                    )
+                THEN format(
+                    'paid %%s %%s; %%s%%%% of %%s is %%s.',
+                    f.rebate_amount, f.currency, f.rate, f.turnover, f.expected_amount
+                )
             WHEN 'missing_bet'
-                THEN
-                    format(
-                        'Rebate %%s of user %%s names %%s bet(s) that the provider does not report.',
-                        f.rebate_id, f.user_id, cardinality(f.missing_ids)
-                    )
+                THEN format(
+                    'names %%s that the provider does not report, presumably for a turnover of %%s %%s.',
+                    w.bets, f.amount, f.currency
+                )
+            WHEN 'voided_bet'
+                THEN format(
+                    'names %%s that %%s cancelled or voided, once worth a turnover of %%s %%s.',
+                    w.bets, w.were, f.amount, f.currency
+                )
+            WHEN 'foreign_bet'
+                THEN format(
+                    'names %%s of another user or currency, which adds %%s %%s to the turnover of its bets.',
+                    w.bets, f.amount, f.currency
+                )
+            WHEN 'reused_bet'
+                THEN format(
+                    'names %%s twice, or after another rebate of activity %%s did, with a turnover of %%s %%s.',
+                    w.bets, f.activity_id, f.amount, f.currency
+                )
+            WHEN 'unsettled_bet'
+                THEN format(
+                    'names %%s that %%s never settled, with stakes of %%s %%s.', w.bets, w.were, f.amount, f.currency
+                )
+            WHEN 'wallet_txn_missing'
+                THEN format('paid %%s %%s without a wallet transaction.', f.rebate_amount, f.currency)
+            WHEN 'wallet_txn_reused'
+                THEN format(
+                    'paid %%s %%s by wallet transaction %%s, which rebate %%s used first.',
+                    f.rebate_amount, f.currency, f.wallet_txn_id, f.other_rebate
+                )
             ELSE format(
-                'Rebate %%s of user %%s names %%s bet(s) that were cancelled or voided.',
-                f.rebate_id, f.user_id, cardinality(f.voided_ids)
+                'paid %%s %%s for the same activity, day and bets as rebate %%s.',
+                f.rebate_amount, f.currency, f.other_rebate
             )
         END AS sentence,
         -- Without trailing zeros: the same amount written otherwise is no other amount.
-        md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text)) AS fingerprint
+        md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text, f.other_rebate)) AS fingerprint
     FROM found AS f
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE WHEN cardinality(f.bet_ids) = 1 THEN '1 bet' ELSE cardinality(f.bet_ids) || ' bets' END AS bets,
+            CASE WHEN cardinality(f.bet_ids) = 1 THEN 'was' ELSE 'were' END AS were
+    ) AS w
 )
 
-INSERT INTO judge_breaks (rebate_id, reason, amount, bet_ids, sentence, fingerprint, state, is_event, cause)
+INSERT INTO judge_breaks (rebate_id, reason, amount, bet_ids, sentence, fingerprint, state, is_event, since_run, cause)
 SELECT
     d.rebate_id,
     d.reason,
@@ -64,6 +142,7 @@ SELECT
         ELSE old.state
     END,
     old.state IS NULL OR old.state = 'healed' OR c.changed OR (old.state = 'accepted' AND c.expired),
+    old.run_id,
     CASE
         WHEN old.state IS NULL THEN 'found'
         WHEN old.state = 'healed' THEN 'found again'

@@ -1,65 +1,94 @@
 -- The judge: one verdict per key, from staging, ledger and settings only (see tables.sql for what was gathered); never
--- the clock, never an earlier verdict. Parameters: agent, run_id, judged_at, settings (jsonb).
-WITH settings AS (
+-- the clock, never an earlier verdict. Parameters: run_id, judged_at.
+WITH facts AS (
     SELECT
-        (%(settings)s::jsonb ->> 'turnover_tolerance')::numeric AS turnover_tolerance,
-        (%(settings)s::jsonb ->> 'amount_tolerance')::numeric AS amount_tolerance,
-        %(settings)s::jsonb -> 'rounding' AS rounding
-),
-
-facts AS (
-    SELECT
-        r.id,
-        r.activity_id,
-        r.user_id,
-        r.currency,
-        r.turnover,
-        r.rate,
-        r.rebate_amount,
-        r.status,
-        r.create_time,
-        k.day,
+        k.*,
         n.linked_bets,
         n.linked_turnover,
-        n.entitled_turnover,
-        n.missing_ids,
-        n.voided_ids,
-        n.has_unsettled,
-        n.has_rejected,
+        n.linked_turnover - n.strangers_turnover - coalesce(f.claimed_turnover, 0) AS entitled_turnover,
+        n.bets_of_other_days,
+        coalesce(f.missing_ids, '{}') AS missing_ids,
+        coalesce(f.voided_ids, '{}') AS voided_ids,
+        coalesce(f.foreign_ids, '{}') AS foreign_ids,
+        coalesce(f.reused_ids, '{}') AS reused_ids,
+        coalesce(f.unsettled_ids, '{}') AS unsettled_ids,
+        coalesce(f.has_unsettled, FALSE) AS has_unsettled,
+        coalesce(f.has_rejected, FALSE) AS has_rejected,
+        f.recheck_at,
+        f.rebate_id IS NOT NULL OR p.rebate_id IS NOT NULL AS is_special,
+        p.wallet_first_used_by,
+        p.first_paid_by,
         c.open_gaps,
-        r.turnover - n.linked_turnover AS difference,
-        recon.round_money(r.turnover * r.rate * 0.01, (e.rounding ->> 'places')::int, e.rounding ->> 'mode')
-            AS expected_amount,
-        recon.round_money(n.entitled_turnover * r.rate * 0.01, (e.rounding ->> 'places')::int, e.rounding ->> 'mode')
-            AS entitled,
+        c.lost_gaps,
+        u.places,
+        u.mode,
+        u.turnover AS turnover_tolerance,
+        u.turnover_relative,
+        u.amount AS amount_tolerance,
+        u.amount_relative,
+        u.medium,
+        u.high,
+        k.turnover - n.linked_turnover AS difference,
+        recon.round_money(k.turnover * k.rate * 0.01, u.places, u.mode) AS expected_amount,
         -- A rebate that names no bet depends on no slice.
         n.linked_bets > 0 AND NOT isempty(c.open_gaps) AS not_fetched,
         -- An absent bet may lie outside of what was ever ours to read; a bet we hold may have changed in what is lost.
-        (cardinality(n.missing_ids) > 0 AND (c.not_ours OR NOT isempty(c.lost_gaps)))
+        (coalesce(cardinality(f.missing_ids), 0) > 0 AND (c.not_ours OR NOT isempty(c.lost_gaps)))
         OR coalesce(n.oldest_state < upper(c.lost_gaps), FALSE) AS out_of_reach
     FROM judge_keys AS k
-    INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = k.rebate_id
     INNER JOIN judge_sums AS n ON n.rebate_id = k.rebate_id
     INNER JOIN judge_coverage AS c ON c.could_hold = k.could_hold
-    CROSS JOIN settings AS s
-    CROSS JOIN LATERAL (SELECT coalesce(s.rounding -> r.currency, s.rounding -> 'default') AS rounding) AS e
+    INNER JOIN judge_rules AS u ON u.currency = k.currency
+    LEFT JOIN judge_findings AS f ON f.rebate_id = k.rebate_id
+    LEFT JOIN judge_repeats AS p ON p.rebate_id = k.rebate_id
+),
+
+suspected AS (
+    SELECT
+        *,
+        is_special OR rebate_amount <> expected_amount OR wallet_txn_id IS NULL AS is_suspicious
+    FROM facts
 ),
 
 reasoned AS (
     SELECT
         f.*,
+        recon.round_money(f.entitled_turnover * f.rate * 0.01, f.places, f.mode) AS entitled,
         f.not_fetched OR f.has_unsettled OR f.has_rejected AS undecided,
-        -- Provable whatever the undecided bets turn out to be.
-        array_remove(ARRAY[
-            CASE WHEN abs(f.rebate_amount - f.expected_amount) > s.amount_tolerance THEN 'amount' END,
-            CASE WHEN cardinality(f.voided_ids) > 0 THEN 'voided_bet' END
-        ], NULL) AS certain,
-        array_remove(ARRAY[
-            CASE WHEN cardinality(f.missing_ids) > 0 THEN 'missing_bet' END,
-            CASE WHEN abs(f.difference) > s.turnover_tolerance THEN 'turnover' END
-        ], NULL) AS dependent
-    FROM facts AS f
-    CROSS JOIN settings AS s
+        -- Provable whatever the undecided bets turn out to be. Most rebates have nothing of it: lists cost.
+        CASE
+            WHEN f.is_suspicious THEN
+                array_remove(ARRAY[
+                    CASE
+                        WHEN
+                            abs(f.rebate_amount - f.expected_amount)
+                            > greatest(f.amount_tolerance, f.amount_relative * abs(f.expected_amount))
+                            THEN 'amount'
+                    END,
+                    CASE WHEN cardinality(f.voided_ids) > 0 THEN 'voided_bet' END,
+                    CASE WHEN cardinality(f.foreign_ids) > 0 THEN 'foreign_bet' END,
+                    CASE WHEN cardinality(f.reused_ids) > 0 THEN 'reused_bet' END,
+                    CASE WHEN f.wallet_txn_id IS NULL THEN 'wallet_txn_missing' END,
+                    CASE WHEN f.wallet_first_used_by IS NOT NULL THEN 'wallet_txn_reused' END,
+                    CASE WHEN f.first_paid_by IS NOT NULL THEN 'paid_twice' END,
+                    CASE WHEN cardinality(f.unsettled_ids) > 0 THEN 'unsettled_bet' END
+                ], NULL)
+            ELSE '{}'
+        END AS certain,
+        CASE
+            WHEN f.difference = 0 AND NOT f.is_special THEN '{}'
+            ELSE
+                array_remove(ARRAY[
+                    CASE WHEN cardinality(f.missing_ids) > 0 THEN 'missing_bet' END,
+                    CASE
+                        WHEN
+                            abs(f.difference)
+                            > greatest(f.turnover_tolerance, f.turnover_relative * abs(f.linked_turnover))
+                            THEN 'turnover'
+                    END
+                ], NULL)
+        END AS dependent
+    FROM suspected AS f
 ),
 
 judged AS (
@@ -73,33 +102,37 @@ judged AS (
             WHEN cardinality(r.dependent) > 0 THEN 'break'
             ELSE 'matched'
         END AS verdict,
+        r.status <> 0 AS is_paid,
         -- Part of it still waits; a break may also have reasons that cannot be proven yet.
         r.status <> 0 AND r.undecided AS waits,
-        r.status = 0 OR NOT (r.undecided OR r.out_of_reach) AS decided
+        r.status = 0 OR NOT (r.undecided OR r.out_of_reach) AS is_decided
     FROM reasoned AS r
-),
-
--- Tells the life of breaks which keys have no reason left to be found.
-marked AS (
-    UPDATE judge_keys AS k SET decided = j.decided
-    FROM judged AS j
-    WHERE k.rebate_id = j.id
 )
 
-INSERT INTO recon.rebates AS t (
-    agent, rebate_id, run_id, day, activity_id, user_id, currency, create_time, verdict, reasons, warnings,
-    provisional_reasons, pending_reason, waits_for, turnover, rate, rebate_amount, linked_bets, linked_turnover,
-    difference, expected_amount, entitled_turnover, entitled, overpaid, severity, judged_at,
-    missing_ids, voided_ids
+INSERT INTO judge_verdicts (
+    agent, rebate_id, run_id, judged_at, day, activity_id, user_id, currency, create_time, verdict, reasons, warnings,
+    provisional_reasons, pending_reason, waits_for, lost_slices, turnover, rate, rebate_amount, linked_bets,
+    linked_turnover, difference, expected_amount, entitled_turnover, entitled, overpaid, severity, missing_ids,
+    voided_ids, foreign_ids, reused_ids, unsettled_ids, wallet_first_used_by, first_paid_by, bets_of_other_days,
+    could_hold, recheck_at, is_decided, is_read
 )
 SELECT
-    %(agent)s, j.id, %(run_id)s, j.day, j.activity_id, j.user_id, j.currency, j.create_time, j.verdict,
+    j.agent,
+    j.rebate_id,
+    %(run_id)s,
+    %(judged_at)s,
+    j.day,
+    j.activity_id,
+    j.user_id,
+    j.currency,
+    j.create_time,
+    j.verdict,
     CASE
         WHEN j.verdict <> 'break' THEN '{}'
-        WHEN j.decided THEN j.certain || j.dependent
+        WHEN j.is_decided THEN j.certain || j.dependent
         ELSE j.certain
     END,
-    '{}',
+    CASE WHEN j.is_paid AND j.bets_of_other_days > 0 THEN '{date}'::text[] ELSE '{}' END,
     CASE WHEN j.waits THEN j.dependent ELSE '{}' END,
     CASE
         WHEN NOT j.waits THEN NULL
@@ -108,24 +141,33 @@ SELECT
         ELSE 'unsettled'
     END,
     CASE WHEN j.waits AND j.not_fetched THEN j.open_gaps END,
-    j.turnover, j.rate, j.rebate_amount, j.linked_bets, j.linked_turnover, j.difference, j.expected_amount,
-    j.entitled_turnover, j.entitled, j.rebate_amount - j.entitled,
+    CASE WHEN j.is_paid AND j.out_of_reach AND NOT isempty(j.lost_gaps) THEN j.lost_gaps END,
+    j.turnover,
+    j.rate,
+    j.rebate_amount,
+    j.linked_bets,
+    j.linked_turnover,
+    j.difference,
+    j.expected_amount,
+    j.entitled_turnover,
+    j.entitled,
+    j.rebate_amount - j.entitled,
     CASE
         WHEN j.verdict <> 'break' THEN NULL
-        WHEN abs(j.rebate_amount - j.entitled) >= 100 THEN 'high'
-        WHEN abs(j.rebate_amount - j.entitled) >= 1 THEN 'medium'
+        WHEN abs(j.rebate_amount - j.entitled) >= j.high THEN 'high'
+        WHEN abs(j.rebate_amount - j.entitled) >= j.medium THEN 'medium'
         ELSE 'low'
     END,
-    %(judged_at)s, j.missing_ids, j.voided_ids
+    CASE WHEN j.is_paid THEN j.missing_ids ELSE '{}' END,
+    CASE WHEN j.is_paid THEN j.voided_ids ELSE '{}' END,
+    CASE WHEN j.is_paid THEN j.foreign_ids ELSE '{}' END,
+    CASE WHEN j.is_paid THEN j.reused_ids ELSE '{}' END,
+    CASE WHEN j.is_paid THEN j.unsettled_ids ELSE '{}' END,
+    CASE WHEN j.is_paid THEN j.wallet_first_used_by END,
+    CASE WHEN j.is_paid THEN j.first_paid_by END,
+    CASE WHEN j.is_paid THEN j.bets_of_other_days ELSE 0 END,
+    j.could_hold,
+    CASE WHEN j.is_paid THEN j.recheck_at END,
+    j.is_decided,
+    j.status = 0 OR NOT (j.not_fetched OR j.has_rejected OR j.out_of_reach)
 FROM judged AS j
-ORDER BY j.id
-ON CONFLICT (agent, rebate_id) DO UPDATE SET
-    run_id = excluded.run_id, day = excluded.day, activity_id = excluded.activity_id, user_id = excluded.user_id,
-    currency = excluded.currency, create_time = excluded.create_time, verdict = excluded.verdict,
-    reasons = excluded.reasons, warnings = excluded.warnings, provisional_reasons = excluded.provisional_reasons,
-    pending_reason = excluded.pending_reason, waits_for = excluded.waits_for, turnover = excluded.turnover,
-    rate = excluded.rate, rebate_amount = excluded.rebate_amount, linked_bets = excluded.linked_bets,
-    linked_turnover = excluded.linked_turnover, difference = excluded.difference,
-    expected_amount = excluded.expected_amount, entitled_turnover = excluded.entitled_turnover,
-    entitled = excluded.entitled, overpaid = excluded.overpaid, severity = excluded.severity,
-    judged_at = excluded.judged_at, missing_ids = excluded.missing_ids, voided_ids = excluded.voided_ids

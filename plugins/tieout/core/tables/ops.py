@@ -152,3 +152,25 @@ config = Table(
     schema="ops",
     comment="Reconciliation settings of each agent as last declared.",
 )
+
+alerts = Table(
+    "alerts",
+    metadata,
+    big("alert_id", Identity(always=True), primary_key=True),
+    ident("kind", nullable=False),
+    ident("cause", nullable=False, comment="what names the cause within its kind"),
+    ident("provider", nullable=False),
+    ident("feed", nullable=False, comment="of a throttled quota: the endpoint"),
+    ident("agent", nullable=False, comment="of a throttled quota: the merchant id"),
+    instant("since"),
+    instant("until"),
+    text("detail", nullable=False),
+    instant("opened_at", nullable=False, server_default=func.now()),
+    instant("closed_at", comment="when the cause was gone"),
+    Column(
+        "sent_to", ARRAY(Text), nullable=False, server_default=sql("'{}'"), comment="the notifiers that were given it"
+    ),
+    Index("ix_alerts_open", "kind", "cause", unique=True, postgresql_where=sql("closed_at IS NULL")),
+    schema="ops",
+    comment="What somebody had to know: one row per appearance of a cause.",
+)

@@ -78,6 +78,7 @@ lucko_bets = Table(
     jsonb("open_cards"),
     *_provenance(),
     Index("ix_lucko_bets_settled", "agent", "settle_time"),
+    Index("ix_lucko_bets_load_id", "load_id"),
     schema="staging",
     comment="Bets of Lucko agents, newest known state; one row per bet id.",
 )
@@ -89,6 +90,7 @@ lucko_bet_versions = Table(
     instant("pulled_at", primary_key=True),
     ident("reading_id", nullable=False),
     big("load_id", nullable=False),
+    Index("ix_lucko_bet_versions_load_id", "load_id"),
     schema="staging",
     comment="Every state of a bet that was ever read, the current one included.",
 )
@@ -98,7 +100,9 @@ lucko_rebates = Table(
     metadata,
     *_rebate_columns(),
     *_provenance(),
-    Index("ix_lucko_rebates_agent_date", "agent", "date"),
+    Index("ix_lucko_rebates_agent_date", "agent", "date", "user_id"),
+    Index("ix_lucko_rebates_wallet", "agent", "wallet_txn_id"),
+    Index("ix_lucko_rebates_load_id", "load_id"),
     schema="staging",
     comment="Rebates of Lucko agents, newest known state; one row per rebate id.",
 )

@@ -1,0 +1,86 @@
+"""What a person reads of alerts: one message for all that is new, each with what it means and what to do."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from tieout.core.alerts.book import Alert
+from tieout.core.slices import stamp
+
+#: Alerts of one kind that a message names one by one; the others are counted.
+MAX_NAMED = 20
+
+#: kind → what it is called, and what to do; docs/runbook/<kind>.md says more.
+KINDS: dict[str, tuple[str, str]] = {
+    "losing": (
+        "Slices that the provider is about to forget",
+        "Run tieout__repair for the feed now; its log says whether the quota suffices in time.",
+    ),
+    "lost": (
+        "Time that is lost for good",
+        "Replay it if landing holds it, or ask the provider for an export.",
+    ),
+    "stale": ("Feeds that are not read any more", "Look whether the feed's DAG is paused, fails or waits for a slot."),
+    "suspect": (
+        "Slices whose answers contradict themselves",
+        "Repairs read them again; look at ops.rejects and at the reason if it stays.",
+    ),
+    "throttled": (
+        "Providers that say they are called too often",
+        "See what else calls with this merchant's quota; raise `interval` of the feed.",
+    ),
+    "unjudged": ("Settlement days that nobody has judged", "Look at lucko__reconcile__<agent>; it can be backfilled."),
+    "overpaid": (
+        "Rebates that are wrong by a large amount",
+        "Look at the break and its components; claim or accept it.",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """``title`` in one line, ``text`` as plain lines, ``html`` the same with links."""
+
+    title: str
+    text: str
+    html: str
+
+
+def compose(alerts: Sequence[Alert], link: Callable[[Alert], str]) -> Message:
+    """Return the message for *alerts* (at least one, ordered by kind); *link* is where to look at one of them."""
+    kinds = [(kind, list(group)) for kind, group in groupby(alerts, key=attrgetter("kind"))]
+    title = "tieout: " + ", ".join(f"{len(group)} {kind}" for kind, group in kinds)
+    lines, blocks = list[str](), list[str]()
+    for kind, group in kinds:
+        name, advice = KINDS[kind]
+        lines += [f"{name} ({len(group)})", advice]
+        blocks.append(f"<h3>{html.escape(name)} ({len(group)})</h3><p>{html.escape(advice)}</p><ul>")
+        for alert in group[:MAX_NAMED]:
+            lines.append(f"- {describe(alert)}  {link(alert)}")
+            blocks.append(f'<li><a href="{html.escape(link(alert))}">{html.escape(describe(alert))}</a></li>')
+        if len(group) > MAX_NAMED:
+            lines.append(f"- … and {len(group) - MAX_NAMED} more")
+            blocks.append(f"<li>… and {len(group) - MAX_NAMED} more</li>")
+        lines.append("")
+        blocks.append("</ul>")
+    return Message(title=title, text="\n".join(lines).rstrip(), html="".join(blocks))
+
+
+def describe(alert: Alert) -> str:
+    """Return one alert as one line of text."""
+    where = f"{alert.provider} {alert.feed} agent={alert.agent}"
+    since = "never" if alert.since is None else stamp(alert.since)
+    until = "" if alert.until is None else stamp(alert.until)
+    return {
+        "losing": f"{where}: open from {since} on, forgotten from {until} on",
+        "lost": f"{where}: [{since}, {until}), {alert.detail}",
+        "stale": f"{where}: read up to {since}",
+        "suspect": f"{where}: [{since}, {until}): {alert.detail}",
+        "throttled": f"{alert.provider} {alert.feed} of merchant {alert.agent}: last at {since}, {alert.detail}",
+        "unjudged": f"lucko agent={alert.agent}: {alert.detail}",
+        "overpaid": f"lucko agent={alert.agent}: {alert.detail}",
+    }[alert.kind]

@@ -1,0 +1,130 @@
+"""The daily figures of a Lucko agent: tie-out, bridge, unclaimed turnover and claim rates, replaced day by day.
+
+They are functions of staging, the settings and the verdicts on the days' rebates. They are written in the judge's
+transaction, so that they are of one snapshot with the verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import errors, sql
+from sqlalchemy import URL
+
+from tieout.core.errors import FatalError
+from tieout.core.warehouse import connect
+
+#: What is replaced, in the order it is written: the statement and its table.
+FIGURES = (
+    ("daily", "daily"),
+    ("bridge", "bridge"),
+    ("unclaimed", "unclaimed"),
+    ("activities", "activity_daily"),
+)
+#: What is gathered of the days' bets, in order, and the working table it fills: of few days bet by bet through
+#: indexes, of many with every link looked at once. Claims come between what is gathered before and after them.
+FEW_DAYS = (
+    ("day_bets", "day_bets"),
+    ("day_named", "day_named"),
+    ("day_away", "day_away"),
+    ("day_several", "day_several"),
+)
+MANY_DAYS = (("day_away", "day_away"), ("day_several_all", "day_several"))
+#: The constraint of recon.bridge that says so.
+CLOSES = "ck_bridge_closes"
+
+
+def write_days(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool = False) -> None:
+    """Replace the daily figures of ``days``; the verdicts on all their rebates must stand in recon.rebates.
+
+    *parameters*: agent, run_id, days (dates) and settings (the JSON text of ReconSettings); *many*: the days have a
+    good part of the agent's bets. The caller commits. Raises FatalError when a bridge does not close (staging and
+    verdicts are not of one state then), or when a figure breaks another constraint.
+    """
+    connection.execute(statement("day_tables.sql"))
+    for step, table in MANY_DAYS if many else FEW_DAYS:
+        connection.execute(statement(f"{step}.sql"), parameters)
+        # Of the large tables their size says enough.
+        if table in ("day_away", "day_several"):
+            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+    connection.execute(statement("day_claims.sql"), parameters)
+    if many:
+        with _by_several_processes(connection):
+            connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
+    for step in ("day_sums_all" if many else "day_sums", "day_sums_several"):
+        connection.execute(statement(f"{step}.sql"), parameters)
+    connection.execute("ANALYZE day_sums")
+    for _, table in FIGURES:
+        connection.execute(
+            sql.SQL("DELETE FROM {} WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])").format(
+                sql.Identifier("recon", table)
+            ),
+            parameters,
+        )
+    try:
+        for name, _ in FIGURES:
+            connection.execute(statement(f"{name}.sql"), parameters)
+    except errors.CheckViolation as error:
+        raise _not_written(error, parameters["agent"]) from error
+    connection.execute(
+        """DROP TABLE IF EXISTS day_bets, day_named, day_grouped, day_away, day_several, day_claims, day_sums"""
+    )
+
+
+def _not_written(error: errors.CheckViolation, agent: str) -> FatalError:
+    if error.diag.constraint_name == CLOSES:
+        return FatalError(
+            f"the bridge from bet turnover to rebated turnover does not close for agent {agent}: "
+            f"{error.diag.message_detail}.",
+            advice="Some verdicts of the day are older than its bets: judge the day in full.",
+        )
+    return FatalError(
+        f"the daily figures of agent {agent} break the constraint {error.diag.constraint_name} of "
+        f"{error.diag.schema_name}.{error.diag.table_name}: {error.diag.message_detail}.",
+        advice="The warehouse refuses what was computed: compare its constraints with the migrations.",
+    )
+
+
+def _bounds(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> dict[str, list[Any]]:
+    row = connection.execute(statement("day_bounds.sql"), parameters).fetchone()
+    assert row is not None
+    return dict(zip(("bounds", "numbers", "labels"), row, strict=True))
+
+
+@contextmanager
+def _by_several_processes(connection: psycopg.Connection) -> Iterator[None]:
+    """Let the planner add up with several processes: many bets become few groups, whatever it expects."""
+    connection.execute("SET LOCAL parallel_tuple_cost = 0; SET LOCAL enable_sort = off")
+    yield
+    connection.execute("RESET parallel_tuple_cost; RESET enable_sort")
+
+
+def all_days(connection: psycopg.Connection, *, agent: str, timezone: str) -> list[date]:
+    """Return every day (in *timezone*) that may have figures or has them, in order."""
+    rows = connection.execute(statement("day_list.sql"), {"agent": agent, "timezone": timezone})
+    return [day for (day,) in rows]
+
+
+def touched_days(connection: psycopg.Connection, *, agent: str, loads: Sequence[int], timezone: str) -> list[date]:
+    """Return the days (in *timezone*) whose figures the given loads may have changed, in order."""
+    parameters = {"agent": agent, "loads": list(loads), "timezone": timezone}
+    return [day for (day,) in connection.execute(statement("touched_days.sql"), parameters).fetchall()]
+
+
+def unclaimed_bets(
+    url: str | URL, *, agent: str, day: date, timezone: str, currency: str, user_id: str
+) -> list[str]:  # fmt: skip
+    """Return the ids of the settled bets behind a row of recon.unclaimed, in order."""
+    parameters = {"agent": agent, "day": day, "timezone": timezone, "currency": currency, "user_id": user_id}
+    with connect(url) as connection:
+        return [bet_id for (bet_id,) in connection.execute(statement("unclaimed_bets.sql"), parameters).fetchall()]
+
+
+def statement(name: str) -> sql.SQL:
+    """Return a statement of this package, named by its path in it."""
+    return sql.SQL(files("tieout.core.recon").joinpath(name).read_text(encoding="utf-8"))

@@ -1,0 +1,45 @@
+-- What is special about the bets of each key that names such bets, as lists of ids and sums. Parameters: settings
+-- (jsonb).
+WITH judged AS (
+    SELECT
+        o.*,
+        coalesce(o.status NOT IN (0, 1), FALSE) AS is_void,
+        o.is_known AND NOT (o.is_own_user AND o.is_own_currency) AS is_foreign,
+        o.is_claimed OR o.times > 1 AS is_reused,
+        coalesce(o.status = 0, FALSE) AS is_unsettled,
+        o.bet_time + w.wait AS overdue_at,
+        -- Proven by the certificates alone: whatever settled it in time would have been read.
+        coalesce(
+            o.status = 0 AND NOT o.is_rejected
+            AND tstzrange(least(o.update_time, o.bet_time + w.wait), o.bet_time + w.wait) <@ l.certified, FALSE
+        ) AS is_overdue
+    FROM judge_odd AS o
+    CROSS JOIN judge_ledger AS l
+    CROSS JOIN LATERAL (
+        SELECT make_interval(secs => (%(settings)s::jsonb ->> 'unsettled_after_seconds')::int) AS wait
+    ) AS w
+)
+
+INSERT INTO judge_findings (
+    rebate_id, missing_ids, voided_ids, foreign_ids, reused_ids, unsettled_ids, has_unsettled, has_rejected,
+    claimed_turnover, voided_turnover, foreign_turnover, reused_turnover, unsettled_stake, recheck_at
+)
+SELECT
+    rebate_id,
+    coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE NOT is_known AND NOT is_rejected), '{}'),
+    coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_void), '{}'),
+    coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_foreign), '{}'),
+    coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_reused), '{}'),
+    coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_overdue), '{}'),
+    bool_or(is_unsettled),
+    bool_or(is_rejected),
+    coalesce(sum(now_counted) FILTER (WHERE is_claimed AND is_own_user), 0),
+    coalesce(
+        sum(coalesce(last_settled, nullif(turnover, 0), bet_amount)) FILTER (WHERE is_void AND is_own_currency), 0
+    ),
+    coalesce(sum(now_counted) FILTER (WHERE is_foreign), 0),
+    coalesce(sum(now_counted) FILTER (WHERE is_reused), 0),
+    coalesce(sum(bet_amount) FILTER (WHERE is_overdue AND is_own_currency), 0),
+    min(overdue_at) FILTER (WHERE is_unsettled AND NOT is_overdue)
+FROM judged
+GROUP BY rebate_id

@@ -1,0 +1,154 @@
+"""Writing verdicts: only what changed, and what it replaces goes to the history.
+
+A verdict that says the same is not written again, so that judging twice writes nothing and ``run_id`` tells since when
+it stands. That a pending rebate waits for fewer slices than before is not another verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from tieout.core.tables.recon import VERDICT
+
+#: Follows from the certificates of its time (recon.runs keeps them), and would fill the history while slices arrive.
+WAITS = "waits_for"
+
+_COMPONENT = "c.rebate_id, c.of, c.kind, c.bet_id, c.amount, c.evidence, c.is_fact"
+
+
+def write_verdicts(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> int:
+    """Bring recon.rebates and recon.break_components to judge_verdicts and judge_components; returns how many changed.
+
+    *parameters*: agent, run_id. The caller commits.
+    """
+    connection.execute(_CHANGED)
+    connection.execute("ANALYZE judge_changed")
+    changed = 0
+    for statement in (_HISTORY, _DELETE_COMPONENTS, _UPDATE_WAITS):
+        connection.execute(statement, parameters)
+    changed = connection.execute(_UPSERT).rowcount
+    connection.execute(_INSERT_COMPONENTS)
+    return changed
+
+
+def verdicts_as_of(connection: psycopg.Connection, *, agent: str, run_id: int) -> dict[str, dict[str, Any]]:
+    """Return every verdict of the agent as it stood after run *run_id*, by rebate id: the columns VERDICT names.
+
+    ``run_id`` is the run since which it stood so; ``components`` is a list of dicts. ``waits_for`` is left out: it is
+    only kept for what waits now.
+    """
+    with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+        rows = cursor.execute(_AS_OF, {"agent": agent, "run_id": run_id}).fetchall()
+    return {row["rebate_id"]: row for row in rows}
+
+
+def _columns(alias: str, *, without: str = "") -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in VERDICT if name != without)
+
+
+_CHANGED = sql.SQL(
+    """
+INSERT INTO judge_changed (rebate_id, only_waits)
+SELECT rebate_id, bool_and(only_waits) FROM (
+    SELECT rebate_id, is_same AS only_waits
+    FROM (
+        SELECT
+            v.rebate_id,
+            r.rebate_id IS NOT NULL AND ({old}) IS NOT DISTINCT FROM ({new}) AS is_same,
+            r.waits_for IS NOT DISTINCT FROM v.waits_for AS waits_the_same
+        FROM judge_verdicts AS v
+        LEFT JOIN recon.rebates AS r ON r.agent = v.agent AND r.rebate_id = v.rebate_id
+    ) AS compared
+    WHERE NOT (is_same AND waits_the_same)
+    UNION ALL
+    (
+        SELECT d.rebate_id, FALSE FROM (
+            (SELECT {component} FROM judge_components AS c EXCEPT
+             SELECT {component} FROM judge_verdicts AS v
+             INNER JOIN recon.break_components AS c ON c.agent = v.agent AND c.rebate_id = v.rebate_id)
+            UNION ALL
+            (SELECT {component} FROM judge_verdicts AS v
+             INNER JOIN recon.break_components AS c ON c.agent = v.agent AND c.rebate_id = v.rebate_id
+             EXCEPT SELECT {component} FROM judge_components AS c)
+        ) AS d
+    )
+) AS found GROUP BY rebate_id"""
+).format(old=_columns("r", without=WAITS), new=_columns("v", without=WAITS), component=sql.SQL(_COMPONENT))
+
+_COMPONENTS_OF = sql.SQL(
+    """coalesce((
+           SELECT jsonb_agg(
+               jsonb_build_object('of', c.of, 'kind', c.kind, 'bet_id', c.bet_id, 'amount', c.amount::text,
+                                  'evidence', c.evidence, 'is_fact', c.is_fact)
+               ORDER BY c.of, c.kind, c.bet_id)
+           FROM recon.break_components AS c WHERE c.agent = r.agent AND c.rebate_id = r.rebate_id
+       ), '[]')"""
+)
+
+_HISTORY = sql.SQL(
+    """
+INSERT INTO recon.rebate_history (agent, rebate_id, run_id, until_run, judged_at, {columns}, components)
+SELECT r.agent, r.rebate_id, r.run_id, %(run_id)s, r.judged_at, {old}, {components}
+FROM judge_changed AS n
+INNER JOIN recon.rebates AS r ON r.agent = %(agent)s AND r.rebate_id = n.rebate_id
+WHERE NOT n.only_waits"""
+).format(
+    columns=sql.SQL(", ").join(sql.Identifier(name) for name in VERDICT),
+    old=_columns("r"),
+    components=_COMPONENTS_OF,
+)
+
+_UPDATE_WAITS = sql.SQL(
+    """
+UPDATE recon.rebates AS r SET waits_for = v.waits_for
+FROM judge_changed AS n
+INNER JOIN judge_verdicts AS v ON v.rebate_id = n.rebate_id
+WHERE n.only_waits AND r.agent = v.agent AND r.rebate_id = v.rebate_id"""
+)
+
+_UPSERT = sql.SQL(
+    """
+INSERT INTO recon.rebates (agent, rebate_id, run_id, judged_at, {columns})
+SELECT v.agent, v.rebate_id, v.run_id, v.judged_at, {new}
+FROM judge_changed AS n
+INNER JOIN judge_verdicts AS v ON v.rebate_id = n.rebate_id
+WHERE NOT n.only_waits
+ON CONFLICT (agent, rebate_id) DO UPDATE SET run_id = excluded.run_id, judged_at = excluded.judged_at, {assignments}"""
+).format(
+    columns=sql.SQL(", ").join(sql.Identifier(name) for name in VERDICT),
+    new=_columns("v"),
+    assignments=sql.SQL(", ").join(
+        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in VERDICT
+    ),
+)  # fmt: skip
+
+_DELETE_COMPONENTS = sql.SQL(
+    """
+DELETE FROM recon.break_components AS c
+USING judge_changed AS n
+WHERE c.agent = %(agent)s AND c.rebate_id = n.rebate_id AND NOT n.only_waits"""
+)
+
+_INSERT_COMPONENTS = sql.SQL(
+    """
+INSERT INTO recon.break_components (agent, rebate_id, of, kind, bet_id, amount, evidence, is_fact)
+SELECT c.agent, c.rebate_id, c.of, c.kind, c.bet_id, c.amount, c.evidence, c.is_fact
+FROM judge_changed AS n
+INNER JOIN judge_components AS c ON c.rebate_id = n.rebate_id
+WHERE NOT n.only_waits"""
+)
+
+_AS_OF = sql.SQL(
+    """
+SELECT r.rebate_id, r.run_id, r.judged_at, {now}, {components} AS components
+FROM recon.rebates AS r WHERE r.agent = %(agent)s AND r.run_id <= %(run_id)s
+UNION ALL
+SELECT r.rebate_id, r.run_id, r.judged_at, {now}, r.components
+FROM recon.rebate_history AS r
+WHERE r.agent = %(agent)s AND r.run_id <= %(run_id)s AND r.until_run > %(run_id)s
+ORDER BY rebate_id"""
+).format(now=_columns("r", without=WAITS), components=_COMPONENTS_OF)

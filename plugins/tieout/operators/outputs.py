@@ -1,0 +1,132 @@
+"""What is made of staging and verdicts: the mart, control totals, and statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context, ObjectStoragePath
+
+from tieout.core.clock import SystemClock
+from tieout.core.errors import located
+from tieout.core.pull import PullPlan, SlicePuller
+from tieout.core.quota import PostgresQuota
+from tieout.core.recon.control import compare_control, pull_control
+from tieout.core.recon.mart import MartSettings, refresh_mart
+from tieout.core.recon.statement import StatementOf, write_statement
+from tieout.operators.after_loads import AfterLoads
+from tieout.operators.base import SliceOperator
+from tieout.providers import HOOKS
+from tieout.settings import WAREHOUSE_CONN_ID
+from tieout.warehouse import warehouse_url
+
+
+class RefreshMartOperator(AfterLoads):
+    """Take what an agent's feeds loaded into mart.turnover_daily and check the rows' identities."""
+
+    template_fields: Sequence[str] = ("provider", "agent", "warehouse_conn_id")
+    ui_color = "#e0f2fe"
+
+    def __init__(
+        self,
+        *,
+        provider: str,
+        agent: str,
+        settings: MartSettings,
+        warehouse_conn_id: str = WAREHOUSE_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.provider = provider
+        self.agent = agent
+        self.settings = settings
+        self.warehouse_conn_id = warehouse_conn_id
+
+    def work(self) -> dict[str, Any]:
+        """Refresh and return what was done."""
+        with located(f"{self.provider} mart agent={self.agent}"):
+            summary = refresh_mart(
+                warehouse_url(self.warehouse_conn_id), provider=self.provider, agent=self.agent, settings=self.settings
+            )
+        return {
+            "loads": summary.loads,
+            "days": [day.isoformat() for day in summary.days],
+            "integrity_breaks": summary.integrity_breaks,
+        }
+
+
+class ControlTotalOperator(SliceOperator):
+    """Ask the provider for the total of ``[slice_start, slice_end)`` at once and compare it with the staged slices.
+
+    Waits for the merchant's quota like the feed's own calls. Raises the classed errors of ``tieout.core.errors``; a
+    difference is an integrity break, not an error.
+    """
+
+    ui_color = "#ffedd5"
+
+    def __init__(self, *, timezone: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.timezone = timezone
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Pull the total, compare it and return how that came out."""
+        declared, clock = self.declared, SystemClock()
+        plan = PullPlan(
+            feed=declared.spec,
+            agent=self.agent,
+            slice=self.slice,
+            options=declared.options,
+            interval=declared.interval,
+            lag=declared.lag,
+        )
+        url = warehouse_url(self.warehouse_conn_id)
+        with located(f"{plan.where} control total"):
+            with PostgresQuota(url, clock) as quota:
+                hook = HOOKS[declared.spec.provider](self.conn_id, clock=clock)
+                puller = SlicePuller(caller=hook, quota=quota, clock=clock, landing=ObjectStoragePath(self.landing))
+                path = pull_control(puller, plan)
+            summary = compare_control(url, declared.spec, ObjectStoragePath(path), timezone=self.timezone)
+        self.log.info("%s: control total %s", plan.where, summary)
+        return {"state": summary.state, "differing": summary.differing, "hours_open": summary.hours_open}
+
+
+class StatementOperator(BaseOperator):
+    """Write the statement and the list of breaks of an agent's days to the landing base; return their paths.
+
+    *days* are ISO dates, or what an earlier task returns.
+    """
+
+    template_fields: Sequence[str] = ("provider", "agent", "days", "landing", "warehouse_conn_id")
+    ui_color = "#f1f5f9"
+
+    def __init__(
+        self,
+        *,
+        provider: str,
+        agent: str,
+        timezone: str,
+        landing: str,
+        days: Any,
+        warehouse_conn_id: str = WAREHOUSE_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.provider = provider
+        self.agent = agent
+        self.timezone = timezone
+        self.landing = landing
+        self.days = days
+        self.warehouse_conn_id = warehouse_conn_id
+
+    def execute(self, context: Context) -> list[str]:
+        """Write both files of every day."""
+        url, base, paths = warehouse_url(self.warehouse_conn_id), ObjectStoragePath(self.landing), list[str]()
+        for day in self.days:
+            of = StatementOf(
+                provider=self.provider, agent=self.agent, day=date.fromisoformat(day), timezone=self.timezone
+            )
+            with located(f"{self.provider} statement agent={self.agent} day={day}"):
+                paths += write_statement(url, of, base)
+        self.log.info("%d statement(s): %s", len(self.days), ", ".join(paths[:20]))
+        return paths

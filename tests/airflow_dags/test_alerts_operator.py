@@ -1,0 +1,137 @@
+"""The monitor's alerts, executed as a worker executes them: real notifiers, some of which fail."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+import pytest
+from airflow.sdk import BaseNotifier
+from sqlalchemy import URL
+
+from tieout.core.errors import ConfigError, RetryLater
+from tieout.operators import RaiseAlertsOperator
+
+HOUR = timedelta(hours=1)
+
+
+class Told(BaseNotifier):
+    """Keeps what it is told, its templates rendered."""
+
+    template_fields = ("text", "title")
+    messages: ClassVar[list[tuple[str, str, str]]] = []
+    fails: ClassVar[set[str]] = set()
+
+    def __init__(self, name: str, text: str = "{{ tieout.text }}", title: str = "{{ tieout.title }}") -> None:
+        super().__init__()
+        self.name = name
+        self.text = text
+        self.title = title
+
+    def notify(self, context: Any) -> None:
+        if self.name in self.fails:
+            raise ConnectionError("https://hooks.example.com/secret-token")
+        self.messages.append((self.name, self.title, self.text))
+
+
+@pytest.fixture
+def feeds(monkeypatch: pytest.MonkeyPatch, warehouse: URL, tmp_path: Path) -> Path:
+    connection = {
+        "conn_type": "postgres", "login": "postgres", "host": warehouse.query["host"], "schema": warehouse.database,
+    }  # fmt: skip
+    path = tmp_path / "feeds.yaml"
+    monkeypatch.setenv("AIRFLOW_CONN_TIEOUT_WAREHOUSE", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    monkeypatch.setenv("TIEOUT_FEEDS", str(path))
+    declare(path, "mail", "chat")
+    Told.messages.clear()
+    Told.fails.clear()
+    return path
+
+
+def declare(path: Path, *names: str, notifier: str = f"{__name__}.Told") -> None:
+    entries = [{"name": name, "class": notifier, "arguments": {"name": name}} for name in names]
+    path.write_text(json.dumps({"agents": [], "alerts": {"notifiers": entries}}))
+
+
+def lose(db: psycopg.Connection, number: int) -> None:
+    db.execute(
+        """INSERT INTO ops.lost (provider, feed, agent, gap_start, gap_end, slices)
+           VALUES ('lucko', 'bets', 'acme', timestamptz '2026-01-01Z' + %s * interval '1 day',
+                   timestamptz '2026-01-01T01:00Z' + %s * interval '1 day', 1)""",
+        (number, number),
+    )
+
+
+def run() -> dict[str, int]:
+    return RaiseAlertsOperator(task_id="raise_alerts").execute({})
+
+
+def test_every_notifier_is_told_once(feeds: Path, db: psycopg.Connection) -> None:
+    lose(db, 1)
+    assert run() == {"lost": 1}
+    assert [(name, title) for name, title, _ in Told.messages] == [
+        ("mail", "tieout: 1 lost"),
+        ("chat", "tieout: 1 lost"),
+    ]
+    text = Told.messages[0][2]
+    assert "lucko bets agent=acme: [2026-01-02T00:00:00Z, 2026-01-02T01:00:00Z), 1 slice(s)" in text
+    assert "https://airflow.example.com/dags/tieout__replay" in text
+    assert run() == {"lost": 1}
+    assert len(Told.messages) == 2
+    lose(db, 3)
+    run()
+    assert [title for _, title, _ in Told.messages[2:]] == ["tieout: 1 lost"] * 2
+    assert "2026-01-04" in Told.messages[2][2]
+    assert "2026-01-02" not in Told.messages[2][2]
+
+
+def test_one_that_fails_is_told_again_and_the_other_is_not(feeds: Path, db: psycopg.Connection) -> None:
+    lose(db, 1)
+    Told.fails.add("mail")
+    with pytest.raises(RetryLater, match="could not be sent through mail") as caught:
+        run()
+    assert "secret-token" not in str(caught.value)
+    assert [name for name, _, _ in Told.messages] == ["chat"]
+    Told.fails.clear()
+    run()
+    assert [name for name, _, _ in Told.messages] == ["chat", "mail"]
+
+
+def test_without_notifiers_alerts_are_kept_for_those_that_come(feeds: Path, db: psycopg.Connection) -> None:
+    declare(feeds)
+    lose(db, 1)
+    assert run() == {"lost": 1}
+    declare(feeds, "mail")
+    run()
+    assert [name for name, _, _ in Told.messages] == ["mail"]
+
+
+def test_what_is_gone_is_not_told(feeds: Path, db: psycopg.Connection) -> None:
+    lose(db, 1)
+    declare(feeds)
+    run()
+    db.execute("DELETE FROM ops.lost")
+    declare(feeds, "mail")
+    assert run() == {}
+    assert Told.messages == []
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("airflow.providers.nobody.Notifier", "No module named"),
+        ("json.Notifier", "has no attribute"),
+        ("json.JSONDecoder", "unexpected keyword argument"),
+        ("types.SimpleNamespace", "is no Airflow notifier"),
+    ],
+)
+def test_a_notifier_that_cannot_be_made_is_named(feeds: Path, db: psycopg.Connection, path: str, said: str) -> None:
+    lose(db, 1)
+    declare(feeds, "mail", notifier=path)
+    with pytest.raises(ConfigError, match="'mail'") as caught:
+        run()
+    assert said in str(caught.value)
