@@ -276,8 +276,11 @@ def _judged(url: URL, bulk: Bulk) -> dict[str, Any]:
         ((difference, overpaid),) = rows(
             "SELECT sum(difference)::text, sum(overpaid)::text FROM recon.rebates WHERE agent = %(agent)s"
         )
-        ((turnover,),) = rows("SELECT sum(bet_turnover)::text FROM recon.daily WHERE agent = %(agent)s")
+        ((turnover, again),) = rows(
+            "SELECT sum(bet_turnover)::text, sum(claimed_again)::text FROM recon.bridge WHERE agent = %(agent)s"
+        )
+        ((claimed,),) = rows("SELECT sum(claimed_turnover)::text FROM recon.activity_daily WHERE agent = %(agent)s")
     return {
         "verdicts": dict(verdicts), "reasons": dict(reasons), "difference": difference, "overpaid": overpaid,
-        "bet_turnover": turnover,
+        "bet_turnover": turnover, "claimed_again": again, "claimed": claimed,
     }  # fmt: skip

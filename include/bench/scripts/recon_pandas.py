@@ -40,7 +40,9 @@ def main(conninfo: str, agent: str) -> dict[str, Any]:
         )  # fmt: skip
         verdicts, linked = judge(rebates, links, bets)
         daily, unclaimed = figures(verdicts, linked, bets)
-        for name, frame in (("verdicts", verdicts), ("daily", daily), ("unclaimed", unclaimed)):
+        steps, rates = bridge(linked, daily)
+        frames = {"verdicts": verdicts, "daily": daily, "unclaimed": unclaimed, "bridge": steps, "rates": rates}
+        for name, frame in frames.items():
             write(connection, f"pandas_{name}", frame)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
@@ -51,6 +53,8 @@ def main(conninfo: str, agent: str) -> dict[str, Any]:
         "difference": str(verdicts["difference"].sum()),
         "overpaid": str(verdicts["overpaid"].sum()),
         "bet_turnover": str(daily["bet_turnover"].sum()),
+        "claimed_again": str(steps["claimed_again"].sum()),
+        "claimed": str(rates["claimed_turnover"].sum()),
     }
 
 
@@ -143,6 +147,36 @@ def figures(
     unclaimed = settled[settled["unclaimed"]].groupby(["day", "bet_currency", "bettor"])
     per_user = unclaimed.agg(bets=("bet_id", "size"), turnover=("valid_bet_turnover", "sum")).reset_index()
     return tie_out.join(of_rebates, how="outer").reset_index(), per_user
+
+
+def bridge(linked: pd.DataFrame, daily: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the steps from bet to rebated turnover per day and currency, and what each activity claimed."""
+    claims = linked[(linked["status"] != 0) & (linked["bet_status"] == 1)].copy()
+    claims["rebate_day"] = claims["date"].dt.date
+    claims["bet_day"] = claims["settle_time"].fillna(claims["bet_time"]).dt.date
+    claims["is_own"] = claims["currency"] == claims["bet_currency"]
+    claims = claims.sort_values(["is_own", "place"], ascending=[False, True])
+    first = ~claims.duplicated("bet_id")
+    first_of_activity = ~claims.duplicated(["activity_id", "bet_id"])
+    own, away = claims["is_own"], claims["rebate_day"] != claims["bet_day"]
+    turnover = claims["valid_bet_turnover"]
+    masks = {
+        "claimed_again": ("rebate_day", own & ~first),
+        "from_other_days": ("rebate_day", own & first & away),
+        "reused": ("rebate_day", own & ~first_of_activity),
+        "to_other_days": ("bet_day", own & first & away),
+        "other_currency": ("bet_day", ~own & first),
+    }
+    steps = daily.set_index(["day", "currency"])
+    for name, (day, mask) in masks.items():
+        amounts = claims.assign(amount=turnover.where(mask, ZERO)).groupby([day, "bet_currency"])["amount"].sum()
+        steps[name] = amounts.rename_axis(["day", "currency"])
+        steps[name] = steps[name].where(steps[name].notna(), ZERO)
+    of_activity = claims[first_of_activity].groupby(["activity_id", "bet_day", "bet_currency"])
+    rates = of_activity.agg(
+        claimed_bets=("bet_id", "size"), claimed_turnover=("valid_bet_turnover", "sum")
+    ).reset_index()  # fmt: skip
+    return steps.reset_index(), rates
 
 
 def write(connection: psycopg.Connection, table: str, frame: pd.DataFrame) -> None:

@@ -1,5 +1,5 @@
--- Every day that may have figures: of settled bets, found by stepping from day to day through the index, of settled bets
--- without settle_time, of judged rebates, and those that have figures. Parameters: agent, timezone.
+-- Every day that may have figures: of settled bets (found by stepping from day to day through the index), of settled
+-- bets without settle_time, of judged rebates, and those that have figures. Parameters: agent, timezone.
 WITH RECURSIVE settled AS (
     (
         SELECT (settle_time AT TIME ZONE %(timezone)s)::date AS day

@@ -1,6 +1,6 @@
--- The days' bets with one claim at most, added up by what became of them: unclaimed, kept in the day, claimed by another
--- day or in another currency only. The user is told of unclaimed bets, the activity of claimed ones. A bet that no
--- rebate of its own day names is looked up in the links. Parameters: agent.
+-- The days' bets with one claim at most, added up by what became of them: unclaimed, kept in the day, claimed by
+-- another day or in another currency only. The user is told of unclaimed bets, the activity of claimed ones. A bet that
+-- no rebate of its own day names is looked up in the links. Parameters: agent.
 WITH single AS (
     SELECT
         b.*,
@@ -47,6 +47,7 @@ fates AS (
         INNER JOIN staging.lucko_rebates AS r ON r.agent = l.agent AND r.id = l.rebate_id AND r.status <> 0
         WHERE l.agent = %(agent)s AND l.bet_id = s.bet_id
         -- There is no more than one; said so, it is looked up, however many there are to look up.
+        ORDER BY l.rebate_id
         LIMIT 1
     ) AS r ON TRUE
     WHERE NOT s.is_named

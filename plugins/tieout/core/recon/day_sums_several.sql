@@ -27,9 +27,10 @@ FROM (
         b.valid_bet_turnover AS turnover
     FROM day_several AS s
     INNER JOIN staging.lucko_bets AS b ON b.agent = %(agent)s AND b.id = s.bet_id AND b.status = 1
-    CROSS JOIN LATERAL (
-        SELECT (coalesce(b.settle_time, b.bet_time) AT TIME ZONE (%(settings)s::jsonb ->> 'timezone'))::date AS day
-    ) AS d
+    CROSS JOIN
+        LATERAL (
+            SELECT (coalesce(b.settle_time, b.bet_time) AT TIME ZONE (%(settings)s::jsonb ->> 'timezone'))::date AS day
+        ) AS d
     LEFT JOIN day_claims AS c ON c.bet_id = s.bet_id AND c.is_first
     WHERE d.day = any(%(days)s::date[])
 ) AS f

@@ -1,5 +1,5 @@
--- What repeats.sql says, of every rebate of the agent. It reads no temporary table: only then does PostgreSQL work on it
--- with several processes. Parameters: agent.
+-- What repeats.sql says, of every rebate of the agent. It reads no temporary table: only then does PostgreSQL work on
+-- it with several processes. Parameters: agent.
 CREATE TEMP TABLE judge_repeats_all ON COMMIT DROP AS
 WITH wallets AS (
     SELECT

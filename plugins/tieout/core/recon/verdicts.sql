@@ -57,22 +57,23 @@ reasoned AS (
         f.not_fetched OR f.has_unsettled OR f.has_rejected AS undecided,
         -- Provable whatever the undecided bets turn out to be. Most rebates have nothing of it: lists cost.
         CASE
-            WHEN f.is_suspicious THEN
-                array_remove(ARRAY[
-                    CASE
-                        WHEN
-                            abs(f.rebate_amount - f.expected_amount)
-                            > greatest(f.amount_tolerance, f.amount_relative * abs(f.expected_amount))
-                            THEN 'amount'
-                    END,
-                    CASE WHEN cardinality(f.voided_ids) > 0 THEN 'voided_bet' END,
-                    CASE WHEN cardinality(f.foreign_ids) > 0 THEN 'foreign_bet' END,
-                    CASE WHEN cardinality(f.reused_ids) > 0 THEN 'reused_bet' END,
-                    CASE WHEN f.wallet_txn_id IS NULL THEN 'wallet_txn_missing' END,
-                    CASE WHEN f.wallet_first_used_by IS NOT NULL THEN 'wallet_txn_reused' END,
-                    CASE WHEN f.first_paid_by IS NOT NULL THEN 'paid_twice' END,
-                    CASE WHEN cardinality(f.unsettled_ids) > 0 THEN 'unsettled_bet' END
-                ], NULL)
+            WHEN f.is_suspicious
+                THEN
+                    array_remove(ARRAY[
+                        CASE
+                            WHEN
+                                abs(f.rebate_amount - f.expected_amount)
+                                > greatest(f.amount_tolerance, f.amount_relative * abs(f.expected_amount))
+                                THEN 'amount'
+                        END,
+                        CASE WHEN cardinality(f.voided_ids) > 0 THEN 'voided_bet' END,
+                        CASE WHEN cardinality(f.foreign_ids) > 0 THEN 'foreign_bet' END,
+                        CASE WHEN cardinality(f.reused_ids) > 0 THEN 'reused_bet' END,
+                        CASE WHEN f.wallet_txn_id IS NULL THEN 'wallet_txn_missing' END,
+                        CASE WHEN f.wallet_first_used_by IS NOT NULL THEN 'wallet_txn_reused' END,
+                        CASE WHEN f.first_paid_by IS NOT NULL THEN 'paid_twice' END,
+                        CASE WHEN cardinality(f.unsettled_ids) > 0 THEN 'unsettled_bet' END
+                    ], NULL)
             ELSE '{}'
         END AS certain,
         CASE
