@@ -3,6 +3,7 @@
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
 # make bench  benchmarks against their goals (ONLY=name selects one, JSON=file keeps the figures)
 # make docs   the pages of docs/ that are made from the code
+# make screenshots  pictures of the pages in Airflow, into docs/images (needs chromium)
 # make lint   ruff, mypy, sqlfluff
 # make lock   resolve requirements-dev.txt into requirements.lock again
 
@@ -11,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 
-.PHONY: setup demo chaos bench test docs lint lock clean
+.PHONY: setup demo chaos bench screenshots test docs lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +34,9 @@ chaos: setup
 bench: setup
 	@PYTHONPATH=include $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
+screenshots: setup
+	@PYTHONPATH=include $(BIN)/python -m demo.screenshots
+
 test: setup
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -46,7 +50,7 @@ lint: setup
 	@$(BIN)/sqlfluff lint --disable-progress-bar plugins
 
 lock: setup
-	@$(BIN)/uv pip compile requirements-dev.txt --universal --python-version 3.11 --no-emit-index-url --no-header \
+	@$(BIN)/uv pip compile requirements-dev.txt --system-certs --universal --python-version 3.11 --no-emit-index-url --no-header \
 		--generate-hashes --quiet -o requirements.lock
 
 clean:

@@ -1,4 +1,4 @@
-"""Registers tieout's timetable and priority strategy with Airflow; everything else is found by import."""
+"""Registers tieout's timetable, priority strategy and pages with Airflow; everything else is found by import."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from tieout.priority import SlicePriority
 from tieout.timetable import SliceTimetable
+from tieout.web import EXTERNAL_VIEWS, app
 
 
 class TieoutPlugin(AirflowPlugin):
@@ -14,3 +15,5 @@ class TieoutPlugin(AirflowPlugin):
     name = "tieout"
     timetables = [SliceTimetable]  # noqa: RUF012 (Airflow's own form)
     priority_weight_strategies = [SlicePriority]  # noqa: RUF012
+    fastapi_apps = [{"app": app, "url_prefix": "/tieout", "name": "tieout"}]  # noqa: RUF012
+    external_views = EXTERNAL_VIEWS

@@ -1,0 +1,239 @@
+"""Breaks: the filtered list and its CSV, a break with everything behind it, and accepting it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from tieout.core.recon.acceptance import BreakKey, accept_break
+from tieout.core.recon.statement import FORMULA
+from tieout.core.recon.statement_breaks import STATUS
+from tieout.core.slices import stamp
+from tieout.web.access import RECONCILED, Seen, Viewer, require_own_form, token_for
+from tieout.web.charts import Step, waterfall
+from tieout.web.query import Paging, Query, Sorting, link, midnight, today
+from tieout.web.render import page, zone_of
+from tieout.web.warehouse import LONG_TIMEOUT, Row, reading, writing
+
+router = APIRouter()
+
+ROWS_A_PAGE = 50
+BETS_A_PAGE = 50
+STATES = ("unanswered", "standing", "open", "reopened", "accepted", "healed", "all")
+REASONS = (
+    "turnover", "amount", "missing_bet", "voided_bet", "foreign_bet", "reused_bet", "wallet_txn_missing",
+    "wallet_txn_reused", "paid_twice", "unsettled_bet",
+)  # fmt: skip
+#: What may be sorted by: the name in the URL and the column.
+COLUMNS = {
+    "day": "day", "agent": "agent", "reason": "reason", "state": "state", "currency": "currency", "user": "user_id",
+    "amount": "size", "overpaid": "overpaid", "age": "age",
+}  # fmt: skip
+#: What a component of a difference is called.
+KINDS = {
+    "restated": "settled anew after the rebate",
+    "voided": "void by now",
+    "foreign": "of another user or currency",
+    "reused": "claimed before",
+    "missing": "not reported by the provider",
+    "unexplained": "unexplained",
+}
+CSV_HEAD = (
+    "break_id", "agent", "day", "rebate_id", "reason", "state", "user_id", "currency", "amount", "overpaid",
+    "opened_at", "changed_at", "accepted_by", "accepted_until", "bet_ids", "sentence",
+)  # fmt: skip
+MOST_IDS = 500
+CSV_BLOCK = 1_000
+
+
+def _filters(query: Query, viewer: Viewer) -> dict[str, Any]:
+    older, younger = query.text("older"), query.text("younger")
+    return {
+        "agents": viewer.reconciled_agents,
+        "agent": query.text("agent"),
+        "first": query.day("first"),
+        "last": query.day("last"),
+        "currency": query.text("currency"),
+        "reason": query.text("reason"),
+        "state": query.choice("state", STATES, "unanswered"),
+        "user_id": query.text("user_id"),
+        "rebate_id": query.text("rebate_id"),
+        "least": query.amount("least"),
+        "older": query.whole("older", default=0, least=0, most=36500) if older else None,
+        "younger": query.whole("younger", default=0, least=0, most=36500) if younger else None,
+    }
+
+
+@router.get("/breaks")
+def breaks_page(request: Request, viewer: Seen) -> Response:
+    """Show a page of the breaks asked for."""
+    query = Query.of(request)
+    filters = _filters(query, viewer)
+    sorting = Sorting.of(query, COLUMNS, "-amount")
+    paging = Paging(page=query.whole("page", default=1), size=query.whole("size", default=ROWS_A_PAGE, most=500))
+    with reading() as snapshot:
+        counts = snapshot.rows("breaks_counts", filters)
+        rows = snapshot.rows(
+            "breaks",
+            {**filters, "page_size": paging.size, "page_start": paging.offset},
+            tail=sorting.page("break_id"),
+        )
+    paging = Paging(page=paging.page, size=paging.size, total=sum(row["found"] for row in counts))
+    return page(
+        "breaks.html", query=query, filters=filters, sorting=sorting, paging=paging, rows=rows, counts=counts,
+        states=STATES, reasons=REASONS, agents=viewer.reconciled_agents[:1000],
+        is_filtered=any(filters[name] is not None for name in filters if name not in ("agents", "state")),
+    )  # fmt: skip
+
+
+@router.get("/breaks.csv")
+def breaks_csv(request: Request, viewer: Seen) -> Response:
+    """Return all breaks asked for as CSV (RFC 4180, UTF-8), in the order asked for."""
+    query = Query.of(request)
+    filters = _filters(query, viewer)
+    order = Sorting.of(query, COLUMNS, "-amount").clause("break_id")
+    blocks = _csv_blocks(filters, order)
+    # The first one is made before the answer begins: a warehouse that does not answer is told as such.
+    head = next(blocks)
+
+    headers = {"Content-Disposition": f'attachment; filename="breaks-{today()}.csv"'}
+    return StreamingResponse(chain([head], blocks), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _csv_blocks(filters: dict[str, Any], order: Any) -> Iterator[str]:
+    """Yield the file in blocks of many lines: a line at a time would mostly be spent on handing it over."""
+    with reading(LONG_TIMEOUT) as snapshot:
+        yield _csv_block([CSV_HEAD])
+        rows = snapshot.stream("breaks", filters, tail=order)
+        while block := [_csv_row(row) for row in islice(rows, CSV_BLOCK)]:
+            yield _csv_block(block)
+
+
+def _csv_row(row: Row) -> Sequence[object]:
+    return (
+        row["break_id"], plain_cell(row["agent"]), row["day"],
+        *map(plain_cell, (row["rebate_id"], row["reason"], row["state"], row["user_id"], row["currency"])),
+        f"{row['amount']:f}", f"{row['overpaid']:f}", stamp(row["opened_at"]), stamp(row["changed_at"]),
+        plain_cell(row["accepted_by"] or ""), stamp(row["accepted_until"]) if row["accepted_until"] else "",
+        plain_cell(" ".join(row["bet_ids"])), plain_cell(row["sentence"]),
+    )  # fmt: skip
+
+
+def _csv_block(rows: Sequence[Sequence[object]]) -> str:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return out.getvalue()
+
+
+def plain_cell(cell: str) -> str:
+    """Return a text as a cell that a spreadsheet shows instead of computing it."""
+    is_formula = cell[:1] in ("\t", "\r", "\n") or cell.lstrip().startswith(FORMULA)
+    return f"'{cell}" if is_formula else cell
+
+
+@router.get("/break")
+def break_page(request: Request, viewer: Seen) -> Response:
+    """Show a break: its figures, what the difference is made of, its bets, its history, and what it was read from."""
+    query = Query.of(request)
+    break_id = query.whole("id", default=0, most=2**63 - 1)
+    paging = Paging(page=query.whole("page", default=1), size=BETS_A_PAGE)
+    with reading() as snapshot:
+        row = snapshot.row("break", {"break_id": break_id})
+        if row is None or row["agent"] not in set(viewer.reconciled_agents):
+            raise HTTPException(404, "There is no such break, or you may not see it.")
+        names = {"agent": row["agent"], "rebate_id": row["rebate_id"]}
+        concerned = row["bet_ids"][:MOST_IDS]
+        components = snapshot.rows("components", names)
+        events = snapshot.rows("events", {"break_id": break_id})
+        others = snapshot.rows("break_others", {**names, "break_id": break_id})
+        bets = snapshot.rows(
+            "bets", {**names, "bet_ids": concerned, "page_size": paging.size, "page_start": paging.offset}
+        )
+        versions = snapshot.rows("versions", {"agent": row["agent"], "bet_ids": [bet["bet_id"] for bet in bets]})
+        read = {row["reading_id"], *(each["reading_id"] for each in (*bets, *versions, *events))} - {None}
+        origins = snapshot.rows("origins", {"agent": row["agent"], "readings": sorted(read)})
+    states: dict[str, list[Row]] = {}
+    for version in versions:
+        states.setdefault(version["bet_id"], []).append(version)
+    may_accept = row["state"] != "healed" and viewer.may_edit(row["agent"])
+    return page(
+        "break.html", query=query, row=row, charts=_charts(row, components), components=components, events=events,
+        others=others, bets=bets, versions=states, origins=origins, kinds=KINDS, bet_states=STATUS,
+        paging=Paging(page=paging.page, size=paging.size, total=bets[0]["total"] if bets else 0),
+        may_accept=may_accept, token=token_for(viewer, _subject(break_id)) if may_accept else "",
+        zone=zone_of("lucko", row["settlement_zone"]), today=today(), dag_id=RECONCILED + row["agent"],
+    )  # fmt: skip
+
+
+def _charts(row: Row, components: Sequence[Row]) -> list[tuple[str, Any]]:
+    """Return waterfalls: from the turnover of its bets to the rebate's, and from what it entitles to."""
+    starts = {
+        "difference": ("Its settled bets", row["linked_turnover"], "From the turnover of its bets to what it states"),
+        "entitlement": (
+            "Entitled turnover", row["entitled_turnover"], "From what entitles to a rebate to what it states",
+        ),
+    }  # fmt: skip
+    found = []
+    for of, (first, amount, title) in starts.items():
+        parts = [part for part in components if part["of"] == of]
+        if parts and not (of == "entitlement" and amount == row["linked_turnover"]):
+            steps = [
+                Step(first, amount, "total"),
+                *(
+                    Step(f"{KINDS[part['kind']]} {part['bet_id']}".strip(), part["amount"], part["kind"])
+                    for part in parts
+                ),
+                Step("The rebate states", row["turnover"], "total"),
+            ]
+            found.append((title, waterfall(title=title, steps=steps)))
+    return found
+
+
+def _subject(break_id: int) -> str:
+    return f"accept break {break_id}"
+
+
+@router.post("/accept")
+def accept(
+    request: Request,
+    viewer: Seen,
+    break_id: Annotated[int, Form(ge=1, lt=2**63)],
+    fingerprint: Annotated[str, Form(max_length=200)],
+    reason: Annotated[str, Form(max_length=2_000)] = "",
+    until: Annotated[str, Form(max_length=20)] = "",
+    token: Annotated[str, Form(max_length=1_000)] = "",
+) -> Response:
+    """Accept a break as it was shown, until the end of a UTC day where one is given; then show it again."""
+    require_own_form(request, viewer, _subject(break_id), token)
+    with reading() as snapshot:
+        row = snapshot.row("break", {"break_id": break_id})
+    if row is None or row["agent"] not in set(viewer.reconciled_agents):
+        raise HTTPException(404, "There is no such break, or you may not see it.")
+    if not viewer.may_edit(row["agent"]):
+        raise HTTPException(403, "Accepting a break takes the permission to edit the DAG of the agent's bets.")
+    if not reason.strip():
+        raise HTTPException(400, "Say why the break may stand: an acceptance needs a reason.")
+    key = BreakKey(agent=row["agent"], rebate_id=row["rebate_id"], reason=row["reason"])
+    with writing() as connection:
+        accept_break(connection, key, by=viewer.name, reason=reason, expires_at=_end_of(until), fingerprint=fingerprint)
+    return RedirectResponse(link("break", id=break_id), status_code=303)
+
+
+def _end_of(day: str) -> datetime | None:
+    """Return the instant at which a UTC day ends, None for no day."""
+    if not day.strip():
+        return None
+    try:
+        end = midnight(date.fromisoformat(day.strip())) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        raise HTTPException(400, "The last day of the acceptance is not a date such as 2026-01-31.") from None
+    if end <= datetime.now(UTC):
+        raise HTTPException(400, "The last day of the acceptance is over already.")
+    return end

@@ -1,0 +1,302 @@
+"""Coverage: a heat map of agents' feeds by day, the slices of a day, and what is known of each feed.
+
+A cell is a UTC day of one feed; it shows the worst state of the slices that start in it. All figures of a page come
+from a handful of statements, whatever number of agents there are; what has to look at every agent (the list of feeds
+that are not complete) is loaded after the page and remembered for a minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from threading import Lock
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+from markupsafe import Markup, escape
+
+from tieout.web.access import RECONCILED, Seen, feed_dag
+from tieout.web.query import Paging, Query, days_before, link, midnight, today
+from tieout.web.render import duration, page, zone_of
+from tieout.web.warehouse import LONG_TIMEOUT, Row, Snapshot, reading
+
+router = APIRouter()
+
+PROVIDERS = ("hotroad", "jdb", "lucko", "vertexplay")
+FEEDS = ("betlogs", "bets", "daily", "rebates", "summary")
+WIDTHS = ("14", "30", "40", "60", "90")
+AGENTS_A_PAGE = 20
+REJECTS_A_PAGE = 50
+#: For how long the list of incomplete feeds is shown again, in seconds, and how many feeds it names.
+REMEMBERED = 60.0
+NAMED = 30
+
+#: States of a slice, worst first: what a cell says when several meet in it. Name, letter, what it means.
+STATES = (
+    ("lost", "X", "Lost", "no reading covers it and the provider has forgotten it"),
+    ("missing", "M", "Missing", "no reading covers it yet"),
+    ("suspect", "S", "Suspect", "read, but something did not add up"),
+    ("landed", "L", "Landed", "read and kept, not loaded yet"),
+    ("due", "D", "Due", "not ready to be read yet"),
+    ("certified", "✓", "Certified", "read completely, and proven to be"),
+    ("no_activity", "·", "No activity", "certified: the provider says that nothing happened"),
+)
+OPEN = ("missing", "suspect", "landed")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A day of a feed: its worst ``state``, ``letter`` and ``label``, and whether ``mixed``: not of all slices."""
+
+    day: date
+    state: str
+    letter: str
+    label: str
+    mixed: bool
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A line of the map: what is declared and known of a feed, its cells (None: a day without slices)."""
+
+    known: Row
+    cells: Sequence[Cell | None]
+    open: int
+    lost: int
+    deadline: Any
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Provider, feed and agent, as parameters of links."""
+        return {name: self.known[name] for name in ("provider", "feed", "agent")}
+
+    @property
+    def html(self) -> Markup:
+        """The cells as table cells: thousands on a page, so they are put together without the template."""
+        base = str(escape(link("slices", **self.names)))
+        return Markup("").join(Markup("<td></td>") if cell is None else _html(cell, base) for cell in self.cells)
+
+    @property
+    def zone(self) -> str:
+        """The provider's zone."""
+        return zone_of(self.known["provider"], self.known["settlement_zone"])
+
+    @property
+    def behind(self) -> timedelta | None:
+        """How much certified time is behind the clock, None when nothing is certified or the feed has ended."""
+        known = self.known
+        if known["certified_to"] is None or (known["stop_at"] and known["certified_to"] >= known["stop_at"]):
+            return None
+        behind: timedelta = known["as_of"] - known["certified_to"]
+        return behind
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the newest slice that should be there is not: later than its lag and two more slices."""
+        known = self.known
+        return self.behind is not None and self.behind > known["lag"] + 2 * known["slice_width"]
+
+
+def _html(cell: Cell, base: str) -> Markup:
+    """Return a cell; its label is the name of the link, which the script shows as a hint, too."""
+    mixed = " mixed" if cell.mixed else ""
+    # Nothing in it comes from outside: days, counts and our own words; the address is escaped.
+    return Markup(
+        f'<td><a class="cell s-{cell.state}{mixed}" href="{base}&amp;day={cell.day}" aria-label="{cell.label}">'
+        f"{cell.letter}</a></td>"
+    )
+
+
+@router.get("/coverage")
+def coverage_page(request: Request, viewer: Seen) -> Response:
+    """Show the map of a page of agents."""
+    query = Query.of(request)
+    filters = {
+        "provider": query.text("provider"),
+        "feed": query.text("feed"),
+        "agent": query.text("agent"),
+    }
+    width = int(query.choice("days", WIDTHS, "90"))
+    last = query.day("until") or today()
+    size = query.whole("size", default=AGENTS_A_PAGE, most=100)
+    paging = Paging(page=query.whole("page", default=1), size=size)
+    with reading() as snapshot:
+        agents = snapshot.rows(
+            "coverage_agents", {**filters, "dags": viewer.dags, "page_size": size, "page_start": paging.offset}
+        )
+        paging = Paging(page=paging.page, size=size, total=agents[0]["total"] if agents else 0)
+        feeds = _map(snapshot, viewer.dags, agents, filters["feed"], days=_days(last, width))
+        quotas = snapshot.rows("quotas", _pairs(agents)) if agents else []
+    return page(
+        "coverage.html", query=query, filters=filters, width=width, last=last, days=_days(last, width), feeds=feeds,
+        quotas=quotas, paging=paging, states=STATES, providers=PROVIDERS, feed_names=FEEDS, widths=WIDTHS,
+        is_filtered=any(filters.values()), today=today(), dag=None,
+    )  # fmt: skip
+
+
+@router.get("/dag")
+def dag_page(request: Request, viewer: Seen) -> Response:
+    """Show the tab of a DAG: the map of its agent's feeds; the reconciliation where it is one that reconciles."""
+    query = Query.of(request)
+    dag_id = query.required("dag_id")
+    viewer.require_readable(dag_id)
+    provider, _, rest = dag_id.partition("__")
+    kind, _, agent = rest.partition("__")
+    if provider not in PROVIDERS or not agent:
+        return page("no_feed.html", dag_id=dag_id)
+    if kind in ("reconcile", "rejudge") and agent in viewer.reconciled_agents:
+        return RedirectResponse(link("reconciliation", agent=agent), status_code=302)
+    days = _days(today(), int(query.choice("days", WIDTHS, "90")))
+    with reading() as snapshot:
+        agents: list[Row] = [{"provider": provider, "agent": agent}]
+        feed = kind if kind in FEEDS else None
+        feeds = _map(snapshot, viewer.dags, agents, feed, days=days)
+        quotas = snapshot.rows("quotas", _pairs(agents)) if feeds else []
+    return page(
+        "coverage.html", query=query, filters={"provider": provider, "feed": feed, "agent": agent}, width=len(days),
+        last=days[-1], days=days, feeds=feeds, quotas=quotas, paging=Paging(page=1, size=1, total=bool(feeds)),
+        states=STATES, providers=PROVIDERS, feed_names=FEEDS, widths=WIDTHS, is_filtered=True, today=today(),
+        dag=dag_id,
+    )  # fmt: skip
+
+
+def _days(last: date, width: int) -> list[date]:
+    return [days_before(last, back) for back in range(width - 1, -1, -1)]
+
+
+def _pairs(agents: Sequence[Row]) -> dict[str, list[str]]:
+    return {"providers": [row["provider"] for row in agents], "agents": [row["agent"] for row in agents]}
+
+
+def _map(
+    snapshot: Snapshot, dags: list[str], agents: Sequence[Row], feed: str | None, *, days: Sequence[date]
+) -> list[Feed]:
+    if not agents:
+        return []
+    known = snapshot.rows("coverage_feeds", {**_pairs(agents), "dags": dags, "feed": feed})
+    counted = snapshot.rows(
+        "coverage_days",
+        {
+            **{f"{name}s": [row[name] for row in known] for name in ("provider", "feed", "agent")},
+            "since": midnight(days[0]),
+            "until": midnight(days[-1]) + timedelta(days=1),
+        },
+    )
+    by_feed: dict[tuple[str, str, str], dict[date, Row]] = {}
+    for row in counted:
+        by_feed.setdefault((row["provider"], row["feed"], row["agent"]), {})[row["day"]] = row
+    found = []
+    for row in known:
+        of_days = by_feed.get((row["provider"], row["feed"], row["agent"]), {})
+        deadlines = [counts["deadline"] for counts in of_days.values() if counts["deadline"]]
+        found.append(
+            Feed(
+                known=row,
+                cells=[_cell(day, of_days.get(day), row["as_of"]) for day in days],
+                open=sum(counts[state] for counts in of_days.values() for state in OPEN),
+                lost=sum(counts["lost"] for counts in of_days.values()),
+                deadline=min(deadlines, default=None),
+            )
+        )
+    return found
+
+
+def _cell(day: date, counts: Row | None, now: Any) -> Cell | None:
+    if counts is None:
+        return None
+    present = [(name, letter, title) for name, letter, title, _ in STATES if counts[name]]
+    state, letter, _ = present[0]
+    said = ", ".join(f"{counts[name]} {title.lower()}" for name, _, title in present)
+    # Certified with and without activity is one thing, and needs nobody's eye.
+    mixed = (
+        len({name for name, _, _ in present} - {"no_activity", "certified"})
+        + (any(name in ("no_activity", "certified") for name, _, _ in present))
+        > 1
+    )
+    if deadline := counts["deadline"]:
+        said += f"; can be had for {duration(deadline - now)}"
+    return Cell(day, state, letter, f"{day}: {said}", mixed)
+
+
+@router.get("/incomplete")
+def incomplete_part(viewer: Seen) -> Response:
+    """Show the feeds that are not complete, of all agents: a part that the map's page loads by itself."""
+    readable = viewer.readable
+    found = [row for row in _incomplete() if feed_dag(row["provider"], row["feed"], row["agent"]) in readable]
+    return page("incomplete.html", rows=found[:NAMED], count=len(found), named=NAMED)
+
+
+_remembered: tuple[float, list[Row]] | None = None
+_lock = Lock()
+
+
+def _incomplete() -> list[Row]:
+    """Return every feed that is not complete, as it was at most a minute ago; one thread looks, others wait for it."""
+    global _remembered
+    with _lock:
+        if _remembered is None or _remembered[0] < time.monotonic():
+            with reading(LONG_TIMEOUT) as snapshot:
+                rows = snapshot.rows("coverage_totals", {})
+            _remembered = (time.monotonic() + REMEMBERED, rows)
+        return _remembered[1]
+
+
+def forget_incomplete() -> None:
+    """Look again with the next request."""
+    global _remembered
+    _remembered = None
+
+
+@router.get("/slices")
+def slices_page(request: Request, viewer: Seen) -> Response:
+    """Show the slices of a feed that start on a UTC day, with all their readings."""
+    query = Query.of(request)
+    names = {name: query.required(name) for name in ("provider", "feed", "agent")}
+    viewer.require_readable(feed_dag(names["provider"], names["feed"], names["agent"]))
+    day = query.day("day")
+    if day is None:
+        raise HTTPException(400, "The address lacks the parameter day.")
+    since, until = midnight(day), midnight(day) + timedelta(days=1)
+    with reading() as snapshot:
+        known = snapshot.rows(
+            "coverage_feeds",
+            {"providers": [names["provider"]], "agents": [names["agent"]], "feed": names["feed"], "dags": viewer.dags},
+        )
+        if not known:
+            raise HTTPException(404, "There is no such thing here, or you may not see it.")
+        slices = snapshot.rows("slices", {**names, "since": since, "until": until})
+        # The last slice of the day may end in the next.
+        until_read = max([until, *(row["slice_end"] for row in slices)])
+        readings = snapshot.rows("readings", {**names, "since": since, "until": until_read})
+    met = {
+        row["slice_start"]: [
+            each
+            for each in readings
+            if each["slice_start"] < row["slice_end"] and each["slice_end"] > row["slice_start"]
+        ]
+        for row in slices
+    }
+    return page(
+        "slices.html", query=query, names=names, day=day, known=known[0], slices=slices, readings=met,
+        zone=zone_of(names["provider"], known[0]["settlement_zone"]), states={state[0]: state for state in STATES},
+        dag_id=feed_dag(**names), before=days_before(day, 1), after=day + timedelta(days=1),
+        dag_path=quote(feed_dag(**names), safe=""), open_states=OPEN, today=today(), UTC=UTC, reconciled=RECONCILED,
+    )  # fmt: skip
+
+
+@router.get("/rejects")
+def rejects_page(request: Request, viewer: Seen) -> Response:
+    """Show the rows of a feed that were not loaded."""
+    query = Query.of(request)
+    names = {name: query.required(name) for name in ("provider", "feed", "agent")}
+    viewer.require_readable(feed_dag(names["provider"], names["feed"], names["agent"]))
+    number = query.whole("page", default=1)
+    paging = Paging(page=number, size=REJECTS_A_PAGE)
+    with reading() as snapshot:
+        rows = snapshot.rows("rejects", {**names, "page_size": paging.size, "page_start": paging.offset})
+    paging = Paging(page=number, size=REJECTS_A_PAGE, total=rows[0]["total"] if rows else 0)
+    return page("rejects.html", query=query, names=names, rows=rows, paging=paging)

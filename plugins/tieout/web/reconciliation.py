@@ -1,0 +1,119 @@
+"""Reconciliation: the daily tie-out as a table and a chart, and the bridge of one day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from tieout.core.recon.statement import STEPS
+from tieout.web.access import RECONCILED, Seen
+from tieout.web.charts import Day, Step, tie_out_chart, waterfall
+from tieout.web.query import Paging, Query, Sorting, days_before, today
+from tieout.web.render import page
+from tieout.web.warehouse import Row, reading
+
+router = APIRouter()
+
+ROWS_A_PAGE = 50
+SHOWN_DAYS = 30
+LONGEST_CHART = 366
+#: What may be sorted by: the name in the URL and the column.
+COLUMNS = {
+    "day": "day",
+    "agent": "agent",
+    "currency": "currency",
+    "bets": "bet_turnover",
+    "rebated": "rebated_turnover",
+    "unclaimed": "unclaimed_turnover",
+    "paid": "paid",
+    "difference": "difference",
+    "overpaid": "overpaid",
+    "underpaid": "underpaid",
+    "broken": "broken",
+    "pending": "pending",
+}
+SUMMED = (
+    "bet_turnover", "rebated_turnover", "unclaimed_turnover", "paid", "difference", "overpaid", "underpaid",
+    "rebates", "matched", "broken", "pending", "unprovable",
+)  # fmt: skip
+
+
+@router.get("/reconciliation")
+def reconciliation_page(request: Request, viewer: Seen) -> Response:
+    """Show the daily tie-out of the agents and days asked for."""
+    query = Query.of(request)
+    last = query.day("last") or today()
+    first = query.day("first") or days_before(last, SHOWN_DAYS - 1)
+    if first > last:
+        raise HTTPException(400, "The first day is after the last.")
+    filters = {
+        "agents": viewer.reconciled_agents,
+        "agent": query.text("agent"),
+        "currency": query.text("currency"),
+        "first": first,
+        "last": last,
+    }
+    sorting = Sorting.of(query, COLUMNS, "-day")
+    paging = Paging(page=query.whole("page", default=1), size=query.whole("size", default=ROWS_A_PAGE, most=500))
+    with reading() as snapshot:
+        rows = snapshot.rows(
+            "daily",
+            {**filters, "page_size": paging.size, "page_start": paging.offset},
+            tail=sorting.page("day", "agent", "currency"),
+        )
+        sums = snapshot.rows("daily_sums", filters)
+    paging = Paging(page=paging.page, size=paging.size, total=rows[0]["total"] if rows else 0)
+    return page(
+        "reconciliation.html", query=query, filters=filters, sorting=sorting, paging=paging, rows=rows,
+        totals=_totals(sums), charts=_charts(sums, first, last), agents=viewer.reconciled_agents[:1000],
+        currencies=sorted({row["currency"] for row in sums} | {filters["currency"] or ""} - {""}),
+    )  # fmt: skip
+
+
+def _totals(sums: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return each currency's sums over all days; amounts of two currencies are never added."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in sums:
+        total = found.setdefault(row["currency"], dict.fromkeys(SUMMED, 0))
+        for name in SUMMED:
+            total[name] += row[name]
+    return found
+
+
+def _charts(sums: Sequence[Row], first: date, last: date) -> dict[str, Any]:
+    if (last - first).days >= LONGEST_CHART:
+        return {}
+    days: dict[str, dict[date, Day]] = {}
+    for row in sums:
+        days.setdefault(row["currency"], {})[row["day"]] = Day(
+            row["bet_turnover"], row["rebated_turnover"], row["unclaimed_turnover"], row["difference"]
+        )
+    return {
+        currency: tie_out_chart(currency=currency, first=first, last=last, days=found)
+        for currency, found in days.items()
+    }
+
+
+@router.get("/bridge")
+def bridge_page(request: Request, viewer: Seen) -> Response:
+    """Show how one day's bet turnover of an agent becomes its rebated turnover."""
+    query = Query.of(request)
+    agent, currency, day = query.required("agent"), query.required("currency"), query.day("day")
+    viewer.require_readable(RECONCILED + agent)
+    with reading() as snapshot:
+        row = snapshot.row("bridge", {"agent": agent, "currency": currency, "day": day})
+    if row is None:
+        raise HTTPException(404, "This day has not been judged, or it has neither bets nor rebates.")
+    return page("bridge.html", query=query, row=row, steps=STEPS, chart=_bridge_chart(row))
+
+
+def _bridge_chart(row: Row) -> Any:
+    steps = []
+    for sign, column, name in STEPS:
+        amount = -row[column] if sign == "−" else row[column]
+        if not sign or sign == "=" or amount:
+            steps.append(Step(name.partition(":")[0], amount, "total" if sign in ("", "=") else "step"))
+    return waterfall(title=f"From bets to rebates, {row['agent']} {row['day']} {row['currency']}", steps=steps)
