@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
-from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user
 from airflow.configuration import conf
 from airflow.models.dag import DagModel
 from fastapi import Depends, HTTPException, Request
@@ -77,9 +77,10 @@ def _viewer(user: GetUserDep) -> Viewer:
     return Viewer(user=user, name=str(user.get_name()), readable=frozenset(readable))
 
 
-#: Every route depends on it: without a user Airflow answers 401.
+#: What a page depends on.
 Seen = Annotated[Viewer, Depends(_viewer)]
-LoggedIn = Depends(_viewer)
+#: What every route depends on: without a user Airflow answers 401.
+LoggedIn = Depends(get_user)
 
 
 def _serializer() -> URLSafeTimedSerializer:

@@ -29,7 +29,7 @@ router = APIRouter()
 PROVIDERS = ("hotroad", "jdb", "lucko", "vertexplay")
 FEEDS = ("betlogs", "bets", "daily", "rebates", "summary")
 WIDTHS = ("14", "30", "40", "60", "90")
-AGENTS_A_PAGE = 20
+AGENTS_A_PAGE = 15
 REJECTS_A_PAGE = 50
 #: For how long the list of incomplete feeds is shown again, in seconds, and how many feeds it names.
 REMEMBERED = 60.0
