@@ -99,9 +99,10 @@ def judge(rebate: Paid, rebates: Iterable[Paid], histories: Mapping[str, Sequenc
     reasons = _reasons(rebate, before, linked, now, claimed)
     undecided = any(state.status == 0 for state in now.values())
     missing = [bet_id for bet_id in linked if bet_id not in now]
-    dependent = ({"missing_bet"} if missing else set()) | ({"turnover"} if difference else set())
-    if not undecided:
-        reasons |= dependent
+    # Everything was read: what is missing stays missing whatever becomes of an unsettled bet, the sum does not.
+    reasons |= {"missing_bet"} if missing else set()
+    if difference and not undecided:
+        reasons.add("turnover")
     verdict = "failed" if not rebate.status else "break" if reasons else "pending" if undecided else "matched"
     parts = _components(rebate, difference, now, histories, missing) if verdict == "break" else {}
     whole = _entitlement(rebate, parts, now, claimed) if verdict == "break" else {}

@@ -264,6 +264,7 @@ class Oracle:
         certain = {
             reason
             for reason, holds in {
+                "missing_bet": missing and not (unread or never),
                 "amount": abs(rebate.amount - expected) > scene.amount_tolerance,
                 "voided_bet": voided,
                 "foreign_bet": foreign,
@@ -275,7 +276,7 @@ class Oracle:
             }.items()
             if holds
         }
-        dependent = {"missing_bet"} if missing else set()
+        dependent = {"missing_bet"} if missing and (unread or never) else set()
         dependent |= {"turnover"} if abs(difference) > scene.turnover_tolerance else set()
 
         if rebate.status == 0:

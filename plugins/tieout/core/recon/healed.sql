@@ -34,5 +34,5 @@ WHERE
     AND (
         v.is_decided
         OR b.reason IN ('amount', 'foreign_bet', 'reused_bet', 'wallet_txn_missing', 'wallet_txn_reused', 'paid_twice')
-        OR (v.is_read AND b.reason IN ('voided_bet', 'unsettled_bet'))
+        OR (v.is_read AND b.reason IN ('missing_bet', 'voided_bet', 'unsettled_bet'))
     )

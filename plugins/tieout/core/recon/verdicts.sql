@@ -66,6 +66,12 @@ reasoned AS (
                                 > greatest(f.amount_tolerance, f.amount_relative * abs(f.expected_amount))
                                 THEN 'amount'
                         END,
+                        -- All that could hold it was read, whatever becomes of the other bets.
+                        CASE
+                            WHEN
+                                cardinality(f.missing_ids) > 0 AND NOT (f.not_fetched OR f.out_of_reach)
+                                THEN 'missing_bet'
+                        END,
                         CASE WHEN cardinality(f.voided_ids) > 0 THEN 'voided_bet' END,
                         CASE WHEN cardinality(f.foreign_ids) > 0 THEN 'foreign_bet' END,
                         CASE WHEN cardinality(f.reused_ids) > 0 THEN 'reused_bet' END,
@@ -80,7 +86,9 @@ reasoned AS (
             WHEN f.difference = 0 AND NOT f.is_special THEN '{}'
             ELSE
                 array_remove(ARRAY[
-                    CASE WHEN cardinality(f.missing_ids) > 0 THEN 'missing_bet' END,
+                    CASE
+                        WHEN cardinality(f.missing_ids) > 0 AND (f.not_fetched OR f.out_of_reach) THEN 'missing_bet'
+                    END,
                     CASE
                         WHEN
                             abs(f.difference)
