@@ -97,7 +97,7 @@ def judge(rebate: Paid, rebates: Iterable[Paid], histories: Mapping[str, Sequenc
         ZERO,
     )  # fmt: skip
     reasons = _reasons(rebate, before, linked, now, claimed)
-    undecided = any(state.status == 0 for state in now.values())
+    undecided = any(state.status == 0 and state.currency == rebate.currency for state in now.values())
     missing = [bet_id for bet_id in linked if bet_id not in now]
     # Everything was read: what is missing stays missing whatever becomes of an unsettled bet, the sum does not.
     reasons |= {"missing_bet"} if missing else set()

@@ -244,7 +244,8 @@ class Oracle:
         missing = linked - stored.keys() - self.rejected
         unread = bool(linked and open_)
         rejected, unsettled = linked & self.rejected, [bet for bet in known if bet.status == 0]
-        undecided = bool(unread or rejected or unsettled)
+        waiting = [bet for bet in unsettled if bet.currency == rebate.currency]
+        undecided = bool(unread or rejected or waiting)
         never = bool(missing and (lost or not all(map(self.ours, self.could_hold(rebate)))))
         never |= any(bet.updated < number + 1 for bet in known for number in lost[-1:])
 

@@ -31,7 +31,8 @@ SELECT
     coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_foreign), '{}'),
     coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_reused), '{}'),
     coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_overdue), '{}'),
-    bool_or(is_unsettled),
+    -- One in another currency is in no sum, however it settles.
+    bool_or(is_unsettled AND is_own_currency),
     bool_or(is_rejected),
     coalesce(sum(now_counted) FILTER (WHERE is_claimed AND is_own_user), 0),
     coalesce(
