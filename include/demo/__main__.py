@@ -191,6 +191,8 @@ def report(console: Console, stack: AirflowStack, simulator: SimulatedProviders,
     if not done:
         console.print("Time ran out before everything was done; the components' logs are in .demo/logs.")
     console.print(f"Statements of each day, as pages and CSV: {stack.landing / 'statements'}", soft_wrap=True)
+    for name in ("coverage", "reconciliation"):
+        console.print(f"{name.capitalize()}: {stack.url}/plugin/tieout-{name}", soft_wrap=True)
     console.print(f"Airflow: {stack.url}  login: {USER} / {PASSWORD}  (after {elapsed})", soft_wrap=True)
     console.print(
         f"demo: {len(feeds)} feeds, {certified} slices certified, {missing} missing; "
