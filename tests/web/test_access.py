@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from airflow.api_fastapi.app import create_auth_manager
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import URL
@@ -72,10 +73,12 @@ def test_nobody_gets_anything(pages: Browser, route: str) -> None:
 
 
 def test_a_forged_login_is_none(pages: Browser) -> None:
+    # The real one, which looks at signatures: Airflow's server makes it when it starts.
+    create_auth_manager()
     with pages(None) as client:
         client.cookies.set("_token", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.")
-        assert client.get("/tieout/breaks").status_code in (401, 403, 500)
-        assert client.get("/tieout/breaks", headers={"Authorization": "Bearer x"}).status_code in (401, 403, 500)
+        assert client.get("/tieout/breaks").status_code in (401, 403)
+        assert client.get("/tieout/breaks", headers={"Authorization": "Bearer x"}).status_code in (401, 403)
 
 
 @pytest.mark.parametrize("route", [route for route in ADDRESSES if route not in ("/", "/static/{name}", "/accept")])
