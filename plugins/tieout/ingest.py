@@ -18,7 +18,7 @@ from tieout.core import ledger
 from tieout.core.clock import Clock
 from tieout.core.errors import SuspectReading, located
 from tieout.core.feed import FeedSpec
-from tieout.core.landing import Manifest, PathLike, below
+from tieout.core.landing import PathLike, below
 from tieout.core.ledger import Certificate
 from tieout.core.load import load_reading
 from tieout.core.pull import Caller, PullPlan, SlicePuller
@@ -49,6 +49,20 @@ def provider_hook(declared: AgentFeed, clock: Clock) -> Hook:
     return HOOKS[declared.spec.provider](declared.conn_id, clock=clock)
 
 
+def plan_of(declared: AgentFeed, slice_: Slice, *, kind: str = "first", slices: Sequence[Slice] = ()) -> PullPlan:
+    """Return the plan to pull *slice_* of a declared feed, joining *slices* when given."""
+    return PullPlan(
+        feed=declared.spec,
+        agent=declared.agent,
+        slice=slice_,
+        options=declared.options,
+        interval=declared.interval,
+        lag=declared.lag,
+        kind=kind,
+        slices=tuple(slices),
+    )
+
+
 @dataclass(kw_only=True)
 class Ingest:
     """Pulls and loads slices. ``hook_for`` is asked once for each agent, so that sessions and tokens last."""
@@ -65,21 +79,12 @@ class Ingest:
         Declares the feed in the ledger and waits for quota. Beyond the provider's reach, returns what landing holds
         instead. Raises the classed errors of ``tieout.core.errors``.
         """
-        plan = PullPlan(
-            feed=declared.spec,
-            agent=declared.agent,
-            slice=slice_,
-            options=declared.options,
-            interval=declared.interval,
-            lag=declared.lag,
-            kind=kind,
-            slices=tuple(slices),
-        )
+        plan = plan_of(declared, slice_, kind=kind, slices=slices)
         with located(plan.where):
             with connect(self.url) as connection:
                 ledger.declare(connection, [declared.declaration()], {})
-            with self.claim(declared, slice_):
-                result = self._read(declared, plan)
+            with self.claim(declared, slice_), self.puller(declared) as puller:
+                result = puller.pull(plan)
             if not isinstance(result, tuple):
                 return result
             path, manifest = result
@@ -126,14 +131,17 @@ class Ingest:
             row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
             yield row is not None and bool(row[0])
 
-    def _read(self, declared: AgentFeed, plan: PullPlan) -> tuple[str, Manifest] | str | list[str]:
+    @contextmanager
+    def puller(self, declared: AgentFeed) -> Iterator[SlicePuller]:
+        """Yield what pulls slices of the feed: its provider's hook, whose calls all wait for the merchant's quota."""
         hook = self._hook(declared)
         with PostgresQuota(self.url, self.clock) as quota:
             # Calls the hook makes on its own (a token) are spaced like the feed's.
             hook.wait_for = lambda endpoint: quota.acquire(
-                QuotaKey(provider=plan.feed.provider, endpoint=endpoint, merchant_id=hook.merchant_id), plan.interval
+                QuotaKey(provider=declared.spec.provider, endpoint=endpoint, merchant_id=hook.merchant_id),
+                declared.interval,
             )
-            return SlicePuller(caller=hook, quota=quota, clock=self.clock, landing=self.landing).pull(plan)
+            yield SlicePuller(caller=hook, quota=quota, clock=self.clock, landing=self.landing)
 
     def _hook(self, declared: AgentFeed) -> Hook:
         name = (declared.spec.provider, declared.agent)

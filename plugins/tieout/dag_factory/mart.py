@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, AssetAny
+from airflow.sdk import DAG
 
-from tieout.assets import rows_of
 from tieout.core.recon.mart import MartSettings
-from tieout.dag_factory.common import EPOCH, HOURLY_RETRIES, defaults
+from tieout.dag_factory.after_loads import dag_after_loads, gathering
 from tieout.dag_factory.statements import add_statements
 from tieout.feeds import Agent
 from tieout.operators import RefreshMartOperator
@@ -15,23 +14,19 @@ from tieout.settings import after_loads_pause
 
 def build_mart_dag(agent: Agent) -> DAG:
     """Return the DAG of an agent's part of mart.turnover_daily and its rows' identities."""
-    with DAG(
-        dag_id=f"{agent.provider}__mart__{agent.agent}",
+    with dag_after_loads(
+        agent,
+        "mart",
+        tag="mart",
         description=f"Daily turnover of agent {agent.agent} in the mart, and rows that contradict themselves.",
-        doc_md=_doc(agent),
-        schedule=AssetAny(*(rows_of(agent.provider, feed.spec.name, agent.agent) for feed in agent.feeds)),
-        start_date=EPOCH,
-        max_active_runs=1,
-        tags=["tieout", agent.provider, "mart", f"agent:{agent.agent}"],
-        default_args=defaults(retries=HOURLY_RETRIES),
+        doc=_doc(agent),
     ) as dag:
         refresh = RefreshMartOperator(
             task_id="refresh_mart",
             provider=agent.provider,
             agent=agent.agent,
             settings=MartSettings(timezone=agent.recon.timezone, integrity=agent.integrity),
-            pause=after_loads_pause(),
-            multiple_outputs=True,
+            **gathering(),
             doc_md="Waits for further loads, then rebuilds the days they touched and checks the rows they changed.",
         )
         add_statements(agent, refresh)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, AssetAny
+from airflow.sdk import DAG
 
-from tieout.assets import rows_of
-from tieout.dag_factory.common import ACTIVE_RUNS, EPOCH, HOURLY_RETRIES, defaults, last_day_end, waiting
+from tieout.dag_factory.after_loads import dag_after_loads, gathering
+from tieout.dag_factory.common import ACTIVE_RUNS, defaults, last_day_end, waiting
 from tieout.dag_factory.statements import add_statements
 from tieout.feeds import Agent
 from tieout.operators import DayCoverageSensor, JudgeDayOperator, RejudgeOperator
@@ -62,22 +62,18 @@ def build_reconcile_dag(agent: Agent) -> DAG:
 
 def build_rejudge_dag(agent: Agent) -> DAG:
     """Return the DAG that judges again what loads have changed: rejudge → write_statements."""
-    with DAG(
-        dag_id=f"{agent.provider}__rejudge__{agent.agent}",
+    with dag_after_loads(
+        agent,
+        "rejudge",
+        tag="reconciliation",
         description=f"Rebates of agent {agent.agent} that new bets, restatements or a new coverage may have changed.",
-        doc_md=_rejudge_doc(agent),
-        schedule=AssetAny(*(rows_of(agent.provider, feed.spec.name, agent.agent) for feed in agent.feeds)),
-        start_date=EPOCH,
-        max_active_runs=1,
-        tags=["tieout", agent.provider, "reconciliation", f"agent:{agent.agent}"],
-        default_args=defaults(retries=HOURLY_RETRIES),
+        doc=_rejudge_doc(agent),
     ) as dag:
         judge = RejudgeOperator(
             task_id="rejudge",
             agent=agent.agent,
             recon=agent.recon,
-            pause=after_loads_pause(),
-            multiple_outputs=True,
+            **gathering(),
             doc_md="Waits for further loads, then judges every rebate whose verdict they may have changed.",
         )
         add_statements(agent, judge)

@@ -8,16 +8,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 
-from tieout.core.clock import SystemClock
 from tieout.core.errors import located
-from tieout.core.pull import PullPlan, SlicePuller
-from tieout.core.quota import PostgresQuota
 from tieout.core.recon.control import compare_control, pull_control
 from tieout.core.recon.mart import MartSettings, refresh_mart
 from tieout.core.recon.statement import StatementOf, write_statement
+from tieout.ingest import plan_of
 from tieout.operators.after_loads import AfterLoads
 from tieout.operators.base import SliceOperator
-from tieout.providers import HOOKS
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -71,22 +68,11 @@ class ControlTotalOperator(SliceOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the total, compare it and return how that came out."""
-        declared, clock = self.declared, SystemClock()
-        plan = PullPlan(
-            feed=declared.spec,
-            agent=self.agent,
-            slice=self.slice,
-            options=declared.options,
-            interval=declared.interval,
-            lag=declared.lag,
-        )
-        url = warehouse_url(self.warehouse_conn_id)
+        plan, url = plan_of(self.declared, self.slice), warehouse_url(self.warehouse_conn_id)
         with located(f"{plan.where} control total"):
-            with PostgresQuota(url, clock) as quota:
-                hook = HOOKS[declared.spec.provider](self.conn_id, clock=clock)
-                puller = SlicePuller(caller=hook, quota=quota, clock=clock, landing=ObjectStoragePath(self.landing))
+            with self.ingest.puller(self.declared) as puller:
                 path = pull_control(puller, plan)
-            summary = compare_control(url, declared.spec, ObjectStoragePath(path), timezone=self.timezone)
+            summary = compare_control(url, plan.feed, ObjectStoragePath(path), timezone=self.timezone)
         self.log.info("%s: control total %s", plan.where, summary)
         return {"state": summary.state, "differing": summary.differing, "hours_open": summary.hours_open}
 

@@ -16,12 +16,12 @@ from markupsafe import Markup
 from tieout import __version__
 from tieout.core.coverage import plain
 from tieout.core.recon import markup
+from tieout.core.recon.statement import TITLES
 from tieout.core.slices import stamp
 from tieout.web.query import link
 
 #: Which clock a provider's own screens and documents show; Lucko's is the agent's settlement timezone.
 PROVIDER_ZONES = {"hotroad": "Asia/Shanghai", "jdb": "Asia/Shanghai", "vertexplay": "UTC", "lucko": "UTC"}
-TITLES = {"lucko": "Lucko", "hotroad": "HotRoad Gaming", "jdb": "JDB", "vertexplay": "VertexPlay"}
 
 
 def page(template: str, *, status: int = 200, **context: Any) -> HTMLResponse:

@@ -41,10 +41,21 @@ class Snapshot:
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
 
-    def rows(self, name: str, parameters: Mapping[str, Any], *, tail: sql.Composed | None = None) -> list[Row]:
-        """Return the rows of ``sql/<name>.sql``; *tail* is what follows it, an order for instance."""
+    def rows(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        *,
+        tail: sql.Composed | None = None,
+        around: sql.SQL | None = None,
+    ) -> list[Row]:
+        """Return the rows of ``sql/<name>.sql``.
+
+        *tail* is what follows it, an order for instance; *around* what is asked of its rows: they stand for ``{}``.
+        """
+        query = _with(name, tail)
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return list(cursor.execute(_with(name, tail), parameters).fetchall())
+            return list(cursor.execute(around.format(query) if around else query, parameters).fetchall())
 
     def row(self, name: str, parameters: Mapping[str, Any]) -> Row | None:
         """Return the first row, None when there is none."""

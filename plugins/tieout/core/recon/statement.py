@@ -21,7 +21,7 @@ from tieout.core.recon.statement_breaks import breaks_section
 from tieout.core.recon.statement_data import TREND, Row, StatementData, StatementOf, read_statement
 from tieout.core.slices import stamp
 
-__all__ = ["StatementOf", "breaks_csv", "render", "write_statement"]
+__all__ = ["StatementOf", "breaks_csv", "plain_cell", "render", "write_statement"]
 
 FOLDER = "statements"
 TITLES = {"lucko": "Lucko", "hotroad": "HotRoad Gaming", "jdb": "JDB", "vertexplay": "VertexPlay"}
@@ -101,12 +101,13 @@ def breaks_csv(data: StatementData) -> str:
 
 
 def _plain(*cells: str) -> list[str]:
-    """Return texts as cells that a spreadsheet shows instead of computing them."""
-    return [f"'{cell}" if _may_be_formula(cell) else cell for cell in cells]
+    return [plain_cell(cell) for cell in cells]
 
 
-def _may_be_formula(cell: str) -> bool:
-    return cell[:1] in ("\t", "\r", "\n") or cell.lstrip().startswith(FORMULA)
+def plain_cell(cell: str) -> str:
+    """Return a text as a cell that a spreadsheet shows instead of computing it."""
+    may_be_formula = cell[:1] in ("\t", "\r", "\n") or cell.lstrip().startswith(FORMULA)
+    return f"'{cell}" if may_be_formula else cell
 
 
 def render(data: StatementData) -> str:
