@@ -43,7 +43,7 @@ states AS MATERIALIZED (
     INNER JOIN staging.lucko_rebate_versions AS v ON v.agent = c.agent AND v.id = c.id
 )
 
-INSERT INTO judge_chosen (rebate_id)
+INSERT INTO judge_concerned (rebate_id)
 SELECT id FROM changed_rebates
 UNION
 SELECT l.rebate_id

@@ -26,15 +26,8 @@ FIGURES = (
     ("unclaimed", "unclaimed"),
     ("activities", "activity_daily"),
 )
-#: What is gathered of the days' bets, in order, and the working table it fills: of few days bet by bet through
-#: indexes, of many with every link looked at once. Claims come between what is gathered before and after them.
-FEW_DAYS = (
-    ("day_bets", "day_bets"),
-    ("day_named", "day_named"),
-    ("day_away", "day_away"),
-    ("day_several", "day_several"),
-)
-MANY_DAYS = (("day_away", "day_away"), ("day_several_all", "day_several"))
+#: What is gathered before the days' bets are added up, in order: the bets that are looked at one by one.
+ONE_BY_ONE = ("day_away", "day_several")
 #: The constraint of recon.bridge that says so.
 CLOSES = "ck_bridge_closes"
 
@@ -47,17 +40,12 @@ def write_days(connection: psycopg.Connection, parameters: Mapping[str, Any], *,
     verdicts are not of one state then), or when a figure breaks another constraint.
     """
     connection.execute(statement("day_tables.sql"))
-    for step, table in MANY_DAYS if many else FEW_DAYS:
+    for table in ONE_BY_ONE:
+        step = "day_several_all" if many and table == "day_several" else table
         connection.execute(statement(f"{step}.sql"), parameters)
-        # Of the large tables their size says enough.
-        if table in ("day_away", "day_several"):
-            connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     connection.execute(statement("day_claims.sql"), parameters)
-    if many:
-        with _by_several_processes(connection):
-            connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
-    for step in ("day_sums_all" if many else "day_sums", "day_sums_several"):
-        connection.execute(statement(f"{step}.sql"), parameters)
+    _add_up(connection, parameters, many=many)
     connection.execute("ANALYZE day_sums")
     for _, table in FIGURES:
         connection.execute(
@@ -71,9 +59,19 @@ def write_days(connection: psycopg.Connection, parameters: Mapping[str, Any], *,
             connection.execute(statement(f"{name}.sql"), parameters)
     except errors.CheckViolation as error:
         raise _not_written(error, parameters["agent"]) from error
-    connection.execute(
-        """DROP TABLE IF EXISTS day_bets, day_named, day_grouped, day_away, day_several, day_claims, day_sums"""
-    )
+    connection.execute("""DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_sums""")
+
+
+def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool) -> None:
+    """Fill day_sums. Many bets become few groups, whatever the planner expects: they need no sorting."""
+    if many:
+        with _planned_with(connection, enable_sort="off", parallel_tuple_cost="0"):
+            connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
+        connection.execute(statement("day_sums_all.sql"), parameters)
+    else:
+        with _planned_with(connection, enable_sort="off", enable_mergejoin="off"):
+            connection.execute(statement("day_sums.sql"), parameters)
+    connection.execute(statement("day_sums_several.sql"), parameters)
 
 
 def _not_written(error: errors.CheckViolation, agent: str) -> FatalError:
@@ -97,11 +95,12 @@ def _bounds(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> di
 
 
 @contextmanager
-def _by_several_processes(connection: psycopg.Connection) -> Iterator[None]:
-    """Let the planner add up with several processes: many bets become few groups, whatever it expects."""
-    connection.execute("SET LOCAL parallel_tuple_cost = 0; SET LOCAL enable_sort = off")
+def _planned_with(connection: psycopg.Connection, **settings: str) -> Iterator[None]:
+    for name, value in settings.items():
+        connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
     yield
-    connection.execute("RESET parallel_tuple_cost; RESET enable_sort")
+    for name in settings:
+        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
 
 
 def all_days(connection: psycopg.Connection, *, agent: str, timezone: str) -> list[date]:

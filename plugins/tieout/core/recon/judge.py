@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import IsolationLevel, sql
@@ -24,7 +24,7 @@ from tieout.core.errors import ConfigError
 from tieout.core.ledger import is_declared
 from tieout.core.recon.daily import all_days, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
-from tieout.core.recon.stored import write_verdicts
+from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
@@ -42,16 +42,27 @@ GATHERED = (
     ("verdicts", "judge_verdicts"),
     ("components", "judge_components"),
 )
-EVERYTHING = "SELECT id AS rebate_id FROM staging.lucko_rebates WHERE agent = {agent}"
+#: Of wide rows the planner only looks at what they are joined by: looking at all takes as long as writing them.
+LOOKED_AT: Mapping[str, LiteralString] = {
+    "judge_keys": "(rebate_id)",
+    "judge_sums": "(rebate_id)",
+    "judge_verdicts": "(rebate_id, verdict)",
+}
+#: The rebates that a run judges: judge_chosen, a view, because reading a table of ours would keep other processes out.
+EVERYTHING = "SELECT * FROM staging.lucko_rebates WHERE agent = {agent}"
+CONCERNED = """
+SELECT r.* FROM judge_concerned AS c
+INNER JOIN staging.lucko_rebates AS r ON r.agent = {agent} AND r.id = c.rebate_id
+"""
 #: One that has left a day since it was judged is judged with it, so that no verdict stays behind.
 DAYS = """
-SELECT r.id AS rebate_id
-FROM unnest({days}::date[]) AS d (day)
-INNER JOIN staging.lucko_rebates AS r
-    ON r.agent = {agent} AND r.date >= d.day::timestamp AT TIME ZONE 'UTC'
-        AND r.date < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+SELECT *
+FROM staging.lucko_rebates
+WHERE agent = {agent} AND date >= {first}::date::timestamp AT TIME ZONE 'UTC'
+    AND date < ({last}::date + 1)::timestamp AT TIME ZONE 'UTC'
+    AND (date AT TIME ZONE 'UTC')::date = any({days}::date[])
 UNION ALL
-SELECT r.id
+SELECT r.*
 FROM recon.rebates AS v
 INNER JOIN staging.lucko_rebates AS r ON r.agent = v.agent AND r.id = v.rebate_id
 WHERE v.agent = {agent} AND v.day = any({days}::date[])
@@ -166,15 +177,14 @@ class _Run:
 
     def full(self, days: list[date]) -> RunSummary:
         self._begin("full", days)
-        self._choose(sql.SQL(DAYS).format(agent=sql.Literal(self.agent), days=sql.Literal(days)))
+        self._choose(DAYS, days=days, first=min(days, default=None), last=max(days, default=None))
         return self._judge(set(days))
 
     def incremental(self) -> RunSummary:
         everything = self._must_judge_everything()
         self._begin("incremental", [], everything=everything)
-        if everything:
-            self._choose(sql.SQL(EVERYTHING).format(agent=sql.Literal(self.agent)))
-        else:
+        self._choose(EVERYTHING if everything else CONCERNED)
+        if not everything:
             self._gather("doubtful_spans", "judge_spans")
             self._gather("coverage", "judge_coverage")
             self._execute("closure")
@@ -240,13 +250,13 @@ class _Run:
                        (SELECT array_agg(load_id ORDER BY load_id) FROM judge_loads), '{}') ELSE '{}' END,
                    slices = (SELECT range_agg(c.needed) * l.certified FROM judge_coverage c, judge_ledger l
                              GROUP BY l.certified)
-               FROM (SELECT count(*) AS judged,
-                            count(*) FILTER (WHERE verdict = 'matched') AS matched,
+               FROM (SELECT n.judged, n.judged - count(*) FILTER (WHERE verdict <> 'matched') AS matched,
                             count(*) FILTER (WHERE verdict = 'pending') AS pending,
                             count(*) FILTER (WHERE verdict = 'break') AS broken,
                             count(*) FILTER (WHERE verdict = 'unprovable') AS unprovable,
                             count(*) FILTER (WHERE verdict = 'failed') AS failed
-                     FROM judge_verdicts) v
+                     FROM (SELECT count(*) AS judged FROM judge_keys) n LEFT JOIN judge_verdicts ON TRUE
+                     GROUP BY n.judged) v
                WHERE r.run_id = %(run_id)s
                RETURNING r.run_id, r.judged, r.changed, r.matched, r.pending, r.broken, r.unprovable, r.failed""",
             {**self.parameters, "changed": changed},
@@ -293,9 +303,11 @@ class _Run:
         else:
             self._gather(step, table)
 
-    def _choose(self, rebates: sql.Composed) -> None:
-        """Choose what the query says: by a view, because reading a table of ours would keep other processes out."""
-        self.connection.execute(sql.SQL("DROP TABLE judge_chosen; CREATE TEMP VIEW judge_chosen AS {}").format(rebates))
+    def _choose(self, rebates: LiteralString, **values: Any) -> None:
+        """Have judge_chosen mean what the query says."""
+        literals = {name: sql.Literal(value) for name, value in values.items()}
+        query = sql.SQL(rebates).format(agent=sql.Literal(self.agent), **literals)
+        self.connection.execute(sql.SQL("CREATE TEMP VIEW judge_chosen AS {}").format(query))
 
     def _has_many_keys(self) -> bool:
         """Return whether the keys are a good part of the agent's rebates, and allow for that many."""
@@ -366,12 +378,12 @@ class _Run:
 
     def _gather(self, step: str, table: str, parameters: dict[str, Any] | None = None) -> None:
         self._execute(step, parameters)
-        # Of wide rows only what they are joined by: looking at all of it takes as long as writing it.
-        columns = sql.SQL("(rebate_id, verdict)" if table == "judge_verdicts" else "")
+        columns = sql.SQL(LOOKED_AT.get(table, ""))
         self.connection.execute(sql.SQL("ANALYZE {} {}").format(sql.Identifier(table), columns))
 
     def _execute(self, step: str, parameters: dict[str, Any] | None = None) -> None:
-        self.connection.execute(statement(f"{step}.sql"), parameters or self.parameters)
+        query = VERDICTS_IN_DOUBT if step == "verdicts" else statement(f"{step}.sql")
+        self.connection.execute(query, parameters or self.parameters)
 
     def _one(self, query: Any, parameters: Any = None) -> tuple[Any, ...]:
         row: tuple[Any, ...] | None = self.connection.execute(query, parameters).fetchone()

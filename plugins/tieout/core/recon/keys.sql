@@ -1,5 +1,5 @@
--- The chosen rebates as they stand, with the slices that could hold their bets: those that meet [settlement day's start
--- - lookback, create_time + 1 h]. Parameters: agent, settings (jsonb).
+-- The chosen rebates (judge_chosen, see judge.py) as they stand, with the slices that could hold their bets: those that
+-- meet [settlement day's start - lookback, create_time + 1 h]. Parameters: agent, settings (jsonb).
 CREATE TEMP TABLE judge_keys ON COMMIT DROP AS
 WITH feed AS (
     SELECT
@@ -31,8 +31,7 @@ SELECT
         date_bin(f.width, least(d.day::timestamp AT TIME ZONE f.timezone - f.bet_lookback, r.create_time), f.origin),
         date_bin(f.width, r.create_time + interval '1 hour', f.origin) + f.width
     ) AS could_hold
-FROM judge_chosen AS c
-INNER JOIN staging.lucko_rebates AS r ON r.agent = %(agent)s AND r.id = c.rebate_id
+FROM judge_chosen AS r
 -- The date is a label: the UTC day of its midnight, whatever the agent's timezone.
 CROSS JOIN LATERAL (SELECT (r.date AT TIME ZONE 'UTC')::date AS day) AS d
 CROSS JOIN feed AS f

@@ -1,23 +1,12 @@
--- The bets worth a second look (those sums.sql counts, claimed before, or set aside), one row for each key and bet:
+-- The bets worth a second look (those sums.sql lists, claimed before, or set aside), one row for each key and bet:
 -- what is special about it, and how it stood when the rebate was made. then_counted and now_counted are what it adds
 -- to the turnover of a rebate in its currency; last_settled is its newest turnover as a settled bet. Parameters: agent.
 WITH odd AS (
     SELECT
-        k.rebate_id,
-        l.bet_id
+        n.rebate_id,
+        o.bet_id
     FROM judge_sums AS n
-    INNER JOIN judge_keys AS k ON k.rebate_id = n.rebate_id
-    INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = k.agent AND l.rebate_id = k.rebate_id
-    LEFT JOIN staging.lucko_bets AS b ON b.agent = l.agent AND b.id = l.bet_id
-    WHERE
-        n.odd_bets > 0
-        AND (
-            b.id IS NULL OR b.status <> 1 OR b.currency <> k.currency OR b.user_id <> k.user_id OR l.times > 1
-            OR (
-                b.last_changed_at > b.first_seen_at
-                AND greatest(b.last_changed_at, b.update_time, b.settle_time) > k.create_time
-            )
-        )
+    CROSS JOIN LATERAL unnest(n.odd_ids) AS o (bet_id)
     UNION
     SELECT
         rebate_id,

@@ -12,12 +12,36 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tieout.core.recon.daily import statement
 from tieout.core.tables.recon import VERDICT
 
 #: Follows from the certificates of its time (recon.runs keeps them), and would fill the history while slices arrive.
 WAITS = "waits_for"
 
 _COMPONENT = "c.rebate_id, c.of, c.kind, c.bet_id, c.amount, c.evidence, c.is_fact"
+
+
+def _columns(alias: str, *, without: str = "") -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in VERDICT if name != without)
+
+
+#: Fills judge_verdicts with what verdicts.sql says of the keys, but for those that are matched just as before: nothing
+#: follows from them, and in most runs they are most. Parameters: run_id, judged_at.
+VERDICTS_IN_DOUBT = sql.SQL(
+    """
+INSERT INTO judge_verdicts (agent, rebate_id, run_id, judged_at, {columns}, is_decided, is_read)
+SELECT v.agent, v.rebate_id, %(run_id)s, %(judged_at)s, {new}, v.is_decided, v.is_read
+FROM ({judge}) AS v
+LEFT JOIN recon.rebates AS r ON r.agent = v.agent AND r.rebate_id = v.rebate_id
+WHERE NOT (
+    v.verdict = 'matched' AND coalesce(r.verdict = 'matched', FALSE) AND ({old}) IS NOT DISTINCT FROM ({new})
+)"""
+).format(
+    columns=sql.SQL(", ").join(sql.Identifier(name) for name in VERDICT),
+    judge=statement("verdicts.sql"),
+    old=_columns("r"),
+    new=_columns("v"),
+)
 
 
 def write_verdicts(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> int:
@@ -27,11 +51,10 @@ def write_verdicts(connection: psycopg.Connection, parameters: Mapping[str, Any]
     """
     connection.execute(_CHANGED)
     connection.execute("ANALYZE judge_changed")
-    changed = 0
-    for statement in (_HISTORY, _DELETE_COMPONENTS, _UPDATE_WAITS):
-        connection.execute(statement, parameters)
+    for query in (_HISTORY, _UPDATE_WAITS):
+        connection.execute(query, parameters)
     changed = connection.execute(_UPSERT).rowcount
-    connection.execute(_INSERT_COMPONENTS)
+    connection.execute(_WRITE_COMPONENTS, parameters)
     return changed
 
 
@@ -44,10 +67,6 @@ def verdicts_as_of(connection: psycopg.Connection, *, agent: str, run_id: int) -
     with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
         rows = cursor.execute(_AS_OF, {"agent": agent, "run_id": run_id}).fetchall()
     return {row["rebate_id"]: row for row in rows}
-
-
-def _columns(alias: str, *, without: str = "") -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(alias, name) for name in VERDICT if name != without)
 
 
 _CHANGED = sql.SQL(
@@ -126,20 +145,26 @@ ON CONFLICT (agent, rebate_id) DO UPDATE SET run_id = excluded.run_id, judged_at
     ),
 )  # fmt: skip
 
-_DELETE_COMPONENTS = sql.SQL(
+# One statement: the database checks after each that the components of every break it touched add up.
+_WRITE_COMPONENTS = sql.SQL(
     """
-DELETE FROM recon.break_components AS c
-USING judge_changed AS n
-WHERE c.agent = %(agent)s AND c.rebate_id = n.rebate_id AND NOT n.only_waits"""
+WITH gone AS (
+    DELETE FROM recon.break_components AS c
+    USING judge_changed AS n
+    WHERE c.agent = %(agent)s AND c.rebate_id = n.rebate_id AND NOT n.only_waits
+        AND NOT EXISTS (
+            SELECT FROM judge_components AS p
+            WHERE p.rebate_id = c.rebate_id AND p.of = c.of AND p.kind = c.kind AND p.bet_id = c.bet_id
+        )
 )
-
-_INSERT_COMPONENTS = sql.SQL(
-    """
-INSERT INTO recon.break_components (agent, rebate_id, of, kind, bet_id, amount, evidence, is_fact)
-SELECT c.agent, c.rebate_id, c.of, c.kind, c.bet_id, c.amount, c.evidence, c.is_fact
+INSERT INTO recon.break_components AS c (agent, rebate_id, of, kind, bet_id, amount, evidence, is_fact)
+SELECT p.agent, p.rebate_id, p.of, p.kind, p.bet_id, p.amount, p.evidence, p.is_fact
 FROM judge_changed AS n
-INNER JOIN judge_components AS c ON c.rebate_id = n.rebate_id
-WHERE NOT n.only_waits"""
+INNER JOIN judge_components AS p ON p.rebate_id = n.rebate_id
+WHERE NOT n.only_waits
+ON CONFLICT (agent, rebate_id, of, kind, bet_id) DO UPDATE
+    SET amount = excluded.amount, evidence = excluded.evidence, is_fact = excluded.is_fact
+    WHERE (c.amount, c.evidence, c.is_fact) IS DISTINCT FROM (excluded.amount, excluded.evidence, excluded.is_fact)"""
 )
 
 _AS_OF = sql.SQL(

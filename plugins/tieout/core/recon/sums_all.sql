@@ -15,13 +15,15 @@ SELECT
         AND (coalesce(b.settle_time, b.bet_time) < d.starts OR coalesce(b.settle_time, b.bet_time) >= d.ends)
     ) AS bets_of_other_days,
     min(b.update_time) AS oldest_state,
-    count(l.bet_id) FILTER (
-        WHERE b.id IS NULL OR b.status <> 1 OR b.currency <> k.currency OR b.user_id <> k.user_id OR l.times > 1
+    array_agg(l.bet_id) FILTER (
+        WHERE
+        (b.id IS NULL AND l.bet_id IS NOT NULL) OR b.status <> 1 OR b.currency <> k.currency OR b.user_id <> k.user_id
+        OR l.times > 1
         OR (
             b.last_changed_at > b.first_seen_at
             AND greatest(b.last_changed_at, b.update_time, b.settle_time) > k.create_time
         )
-    ) AS odd_bets
+    ) AS odd_ids
 FROM staging.lucko_rebates AS k
 INNER JOIN
     unnest(%(labels)s::timestamptz[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS d (label, starts, ends)

@@ -2,7 +2,7 @@
 -- index: plans stay right however large the run is and however fresh the warehouse's own statistics are. They carry
 -- the agent so that joins are planned over whole staging tables: as a constant, an agent that statistics never saw
 -- counts as one row.
-CREATE TEMP TABLE judge_chosen (
+CREATE TEMP TABLE judge_concerned (
     rebate_id text COLLATE "C" NOT NULL
 ) ON COMMIT DROP;
 

@@ -1,5 +1,5 @@
 -- The judge: one verdict per key, from staging, ledger and settings only (see tables.sql for what was gathered); never
--- the clock, never an earlier verdict. Parameters: run_id, judged_at.
+-- the clock, never an earlier verdict. stored.py writes what it says.
 WITH facts AS (
     SELECT
         k.*,
@@ -41,6 +41,8 @@ WITH facts AS (
     INNER JOIN judge_rules AS u ON u.currency = k.currency
     LEFT JOIN judge_findings AS f ON f.rebate_id = k.rebate_id
     LEFT JOIN judge_repeats AS p ON p.rebate_id = k.rebate_id
+    -- Here and below: each expression is computed once, not wherever a later part names it.
+    OFFSET 0 -- noqa: AM09
 ),
 
 suspected AS (
@@ -98,6 +100,7 @@ reasoned AS (
                 ], NULL)
         END AS dependent
     FROM suspected AS f
+    OFFSET 0 -- noqa: AM09
 ),
 
 judged AS (
@@ -116,20 +119,12 @@ judged AS (
         r.status <> 0 AND r.undecided AS waits,
         r.status = 0 OR NOT (r.undecided OR r.out_of_reach) AS is_decided
     FROM reasoned AS r
+    OFFSET 0 -- noqa: AM09
 )
 
-INSERT INTO judge_verdicts (
-    agent, rebate_id, run_id, judged_at, day, activity_id, user_id, currency, create_time, verdict, reasons, warnings,
-    provisional_reasons, pending_reason, waits_for, lost_slices, turnover, rate, rebate_amount, linked_bets,
-    linked_turnover, difference, expected_amount, entitled_turnover, entitled, overpaid, severity, missing_ids,
-    voided_ids, foreign_ids, reused_ids, unsettled_ids, wallet_first_used_by, first_paid_by, bets_of_other_days,
-    could_hold, recheck_at, is_decided, is_read
-)
 SELECT
     j.agent,
     j.rebate_id,
-    %(run_id)s,
-    %(judged_at)s,
     j.day,
     j.activity_id,
     j.user_id,
@@ -140,17 +135,17 @@ SELECT
         WHEN j.verdict <> 'break' THEN '{}'
         WHEN j.is_decided THEN j.certain || j.dependent
         ELSE j.certain
-    END,
-    CASE WHEN j.is_paid AND j.bets_of_other_days > 0 THEN '{date}'::text[] ELSE '{}' END,
-    CASE WHEN j.waits THEN j.dependent ELSE '{}' END,
+    END AS reasons,
+    CASE WHEN j.is_paid AND j.bets_of_other_days > 0 THEN '{date}'::text[] ELSE '{}' END AS warnings,
+    CASE WHEN j.waits THEN j.dependent ELSE '{}' END AS provisional_reasons,
     CASE
         WHEN NOT j.waits THEN NULL
         WHEN j.has_rejected THEN 'rejected'
         WHEN j.not_fetched THEN 'not_fetched'
         ELSE 'unsettled'
-    END,
-    CASE WHEN j.waits AND j.not_fetched THEN j.open_gaps END,
-    CASE WHEN j.is_paid AND j.out_of_reach AND NOT isempty(j.lost_gaps) THEN j.lost_gaps END,
+    END AS pending_reason,
+    CASE WHEN j.waits AND j.not_fetched THEN j.open_gaps END AS waits_for,
+    CASE WHEN j.is_paid AND j.out_of_reach AND NOT isempty(j.lost_gaps) THEN j.lost_gaps END AS lost_slices,
     j.turnover,
     j.rate,
     j.rebate_amount,
@@ -160,23 +155,23 @@ SELECT
     j.expected_amount,
     j.entitled_turnover,
     j.entitled,
-    j.rebate_amount - j.entitled,
+    j.rebate_amount - j.entitled AS overpaid,
     CASE
         WHEN j.verdict <> 'break' THEN NULL
         WHEN abs(j.rebate_amount - j.entitled) >= j.high THEN 'high'
         WHEN abs(j.rebate_amount - j.entitled) >= j.medium THEN 'medium'
         ELSE 'low'
-    END,
-    CASE WHEN j.is_paid THEN j.missing_ids ELSE '{}' END,
-    CASE WHEN j.is_paid THEN j.voided_ids ELSE '{}' END,
-    CASE WHEN j.is_paid THEN j.foreign_ids ELSE '{}' END,
-    CASE WHEN j.is_paid THEN j.reused_ids ELSE '{}' END,
-    CASE WHEN j.is_paid THEN j.unsettled_ids ELSE '{}' END,
-    CASE WHEN j.is_paid THEN j.wallet_first_used_by END,
-    CASE WHEN j.is_paid THEN j.first_paid_by END,
-    CASE WHEN j.is_paid THEN j.bets_of_other_days ELSE 0 END,
+    END AS severity,
+    CASE WHEN j.is_paid THEN j.missing_ids ELSE '{}' END AS missing_ids,
+    CASE WHEN j.is_paid THEN j.voided_ids ELSE '{}' END AS voided_ids,
+    CASE WHEN j.is_paid THEN j.foreign_ids ELSE '{}' END AS foreign_ids,
+    CASE WHEN j.is_paid THEN j.reused_ids ELSE '{}' END AS reused_ids,
+    CASE WHEN j.is_paid THEN j.unsettled_ids ELSE '{}' END AS unsettled_ids,
+    CASE WHEN j.is_paid THEN j.wallet_first_used_by END AS wallet_first_used_by,
+    CASE WHEN j.is_paid THEN j.first_paid_by END AS first_paid_by,
+    CASE WHEN j.is_paid THEN j.bets_of_other_days ELSE 0 END AS bets_of_other_days,
     j.could_hold,
-    CASE WHEN j.is_paid THEN j.recheck_at END,
+    CASE WHEN j.is_paid THEN j.recheck_at END AS recheck_at,
     j.is_decided,
-    j.status = 0 OR NOT (j.not_fetched OR j.has_rejected OR j.out_of_reach)
+    j.status = 0 OR NOT (j.not_fetched OR j.has_rejected OR j.out_of_reach) AS is_read
 FROM judged AS j
