@@ -196,10 +196,7 @@ class _Run:
         )
         if everything:
             return self._judge(set())
-        touched = touched_days(
-            self.connection, agent=self.agent, loads=self.parameters["loads"], timezone=self.settings.timezone
-        )
-        return self._judge(set(touched))
+        return self._judge(set(self._touched_days()))
 
     # -- beginning and end ----------------------------------------------------------------------------------
 
@@ -322,22 +319,33 @@ class _Run:
         rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_keys").fetchall()
         return {name: [row[n] for row in rows] for n, name in enumerate(("labels", "starts", "ends"))}
 
-    def _has_many_news(self) -> bool:
-        """Return whether the loads that no run has consumed brought a good part of the agent's rebates."""
+    def _touched_days(self) -> list[date]:
+        """Return the days whose figures the loads may have changed: of many news all days, which takes less time."""
+        timezone = self.settings.timezone
+        if self._has_many_news("lucko_rebates") or self._has_many_news("lucko_bets"):
+            return all_days(self.connection, agent=self.agent, timezone=timezone)
+        return touched_days(self.connection, agent=self.agent, loads=self.parameters["loads"], timezone=timezone)
+
+    def _has_many_news(self, table: str) -> bool:
+        """Return whether the loads that no run has consumed brought a good part of the agent's rows in *table*."""
         (news,) = self._one(
-            """SELECT count(*) FROM staging.lucko_rebates
-               WHERE agent = %(agent)s AND load_id = ANY(%(loads)s::bigint[])""",
+            sql.SQL("SELECT count(*) FROM {} WHERE agent = %(agent)s AND load_id = ANY(%(loads)s::bigint[])").format(
+                sql.Identifier("staging", table)
+            ),
             self.parameters,
         )
-        return news >= MANY_KEYS and self._is_good_part(news)
+        return news >= MANY_KEYS and self._is_good_part(news, table)
 
-    def _is_good_part(self, rebates: int) -> bool:
-        (known,) = self._one("SELECT count(*) FROM staging.lucko_rebates WHERE agent = %(agent)s", self.parameters)
-        return bool(rebates >= GOOD_PART * known)
+    def _is_good_part(self, rows: int, table: str = "lucko_rebates") -> bool:
+        (known,) = self._one(
+            sql.SQL("SELECT count(*) FROM {} WHERE agent = %(agent)s").format(sql.Identifier("staging", table)),
+            self.parameters,
+        )
+        return bool(rows >= GOOD_PART * known)
 
     def _note_shared_bets(self) -> None:
         """Bring recon.shared_bets up to date with the loads that no run has consumed."""
-        if not self.everything and not self._has_many_news():
+        if not self.everything and not self._has_many_news("lucko_rebates"):
             new = self.connection.execute(statement("shared.sql"), self.parameters).rowcount
             (known,) = self._one("SELECT reltuples FROM pg_class WHERE oid = 'recon.shared_bets'::regclass")
             # What the planner never looked at it takes for empty, and joins all links for each of its rows.
