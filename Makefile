@@ -1,7 +1,8 @@
 # make demo   a complete run with simulated providers (ONCE=1: exits by itself)
 # make test   the whole test suite
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
-# make bench  benchmarks against their goals (ONLY=name selects one, JSON=file keeps the figures)
+# make bench  benchmarks against their goals (ONLY=name selects one, FULL=1: the largest sizes, JSON=file and
+#             MARKDOWN=file keep the figures)
 # make docs   the pages of docs/ that are made from the code
 # make screenshots  pictures of the pages in Airflow, into docs/images (needs chromium)
 # make lint   ruff, mypy, sqlfluff
@@ -32,7 +33,7 @@ chaos: setup
 	@PYTHONPATH=include $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
 
 bench: setup
-	@PYTHONPATH=include $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
+	@PYTHONPATH=include $(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(FULL),--full) $(if $(JSON),--json $(JSON)) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 screenshots: setup
 	@PYTHONPATH=include $(BIN)/python -m demo.screenshots

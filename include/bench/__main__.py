@@ -1,4 +1,7 @@
-"""The command line: ``PYTHONPATH=include python -m bench [--json FILE] [--seed N]``; ``ONLY=name`` selects one."""
+"""The command line: ``PYTHONPATH=include python -m bench [--full] [--json FILE] [--markdown FILE] [--seed N]``.
+
+``ONLY=name`` selects one.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.framework import Benchmark, Outcome, as_json, benchmarks, circumstances
+from bench.framework import Benchmark, Outcome, as_json, as_markdown, benchmarks, circumstances
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,22 +39,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for benchmark in chosen:
         console.print(f"{benchmark.name}: {benchmark.measures} …")
         started = time.monotonic()
-        outcome = benchmark.run(options.seed)
+        outcome = _run(benchmark, options)
         results.append(as_json(benchmark, outcome, time.monotonic() - started))
         _add_rows(table, benchmark, outcome)
     console.print(table)
+    report = {
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **circumstances(options.seed),
+        "benchmarks": results,
+    }
     if options.json:
-        report = {
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **circumstances(options.seed),
-            "benchmarks": results,
-        }
         options.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if options.markdown:
+        options.markdown.write_text(as_markdown(report), encoding="utf-8")
     return 0 if all(result["passed"] for result in results) else 1
+
+
+def _run(benchmark: Benchmark, options: argparse.Namespace) -> Outcome:
+    """Run one; what stops it must not lose what the others found."""
+    try:
+        return (benchmark.full if options.full and benchmark.full else benchmark.run)(options.seed)
+    except Exception as error:
+        logging.getLogger(__name__).exception("%s did not come to its end", benchmark.name)
+        return Outcome(figures=(), error=f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Runs benchmarks and compares with goals.")
+    parser.add_argument("--full", action="store_true", help="the largest sizes, which take longer")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table as a page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write figures, machine and versions here")
     parser.add_argument("--seed", type=int, default=1, help="what simulated worlds are drawn from (1)")
     parser.add_argument("--only", default=os.environ.get("ONLY", ""), metavar="NAME", help="run this one ($ONLY)")
@@ -68,13 +84,10 @@ def _table() -> Table:
 
 def _add_rows(table: Table, benchmark: Benchmark, outcome: Outcome) -> None:
     for number, figure in enumerate(outcome.figures):
-        table.add_row(
-            benchmark.name if number == 0 else "",
-            figure.name,
-            f"{figure.value:,.4g} {figure.unit}".strip(),
-            figure.goal,
-            ("yes" if figure.passed else "NO") if figure.goal else "",
-        )
+        name = benchmark.name if number == 0 else ""
+        table.add_row(name, figure.name, figure.shown, figure.goal, figure.verdict)
+    if outcome.error:
+        table.add_row(benchmark.name, outcome.error, "", "", "NO")
     table.add_section()
 
 

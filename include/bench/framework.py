@@ -36,6 +36,16 @@ class Figure:
         )
 
     @property
+    def shown(self) -> str:
+        """The value as people read it, with its unit."""
+        return f"{self.value:,.4g} {self.unit}".strip()
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met, in a word; empty when there is none."""
+        return ("yes" if self.passed else "NO") if self.goal else ""
+
+    @property
     def goal(self) -> str:
         """The goal as people write it; empty when there is none."""
         bounds = [("≥", self.at_least), ("≤", self.at_most)]
@@ -44,24 +54,32 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What one benchmark found. ``sizes``: how much it worked on, so that figures can be compared."""
+    """What one benchmark found. ``sizes``: how much it worked on, so that figures can be compared.
+
+    ``error``: why it did not come to its end.
+    """
 
     figures: tuple[Figure, ...]
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether every goal is met."""
-        return all(figure.passed for figure in self.figures)
+        """Whether it came to its end and every goal is met."""
+        return not self.error and all(figure.passed for figure in self.figures)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """A module's ``BENCHMARK``, with the module's name. ``run`` takes the seed of all that is drawn."""
+    """A module's ``BENCHMARK``, with the module's name. ``run`` takes the seed of all that is drawn.
+
+    ``full``: the same with sizes that take longer than all benchmarks together may take; without one ``run`` is full.
+    """
 
     name: str
     measures: str
     run: Callable[[int], Outcome]
+    full: Callable[[int], Outcome] | None = None
 
 
 def benchmarks(only: str = "") -> Iterator[Benchmark]:
@@ -96,6 +114,7 @@ def as_json(benchmark: Benchmark, outcome: Outcome, seconds: float) -> dict[str,
         "seconds": round(seconds, 1),
         "passed": outcome.passed,
         "sizes": dict(outcome.sizes),
+        "error": outcome.error,
         "figures": [
             {
                 "name": figure.name,
@@ -108,6 +127,33 @@ def as_json(benchmark: Benchmark, outcome: Outcome, seconds: float) -> dict[str,
             for figure in outcome.figures
         ],
     }
+
+
+def as_markdown(report: Mapping[str, Any]) -> str:
+    """Return a whole report (see the command line's JSON) as a page: the circumstances, then a table of all figures."""
+    machine = report["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`; what each benchmark measures stands in `include/bench/README.md`.",
+        "",
+        f"Measured {report['finished_at'][:10]} on {machine['cores']} cores ({machine['processor']}), "
+        f"{machine['memory_gib']:g} GiB, {machine['system']}; Python {report['python']}, "
+        + ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+        + f"; seed {report['seed']}.",
+        "",
+        "| benchmark | figure | value | goal | met |",
+        "|---|---|---:|---:|---|",
+    ]
+    for found in report["benchmarks"]:
+        name = found["name"]
+        for values in found["figures"]:
+            figure = Figure(**{key: values[key] for key in ("name", "value", "unit", "at_least", "at_most")})
+            lines.append(f"| {name} | {figure.name} | {figure.shown} | {figure.goal} | {figure.verdict} |")
+            name = ""
+        if found.get("error"):
+            lines.append(f"| {name} | {found['error']} | | | NO |")
+    return "\n".join([*lines, ""])
 
 
 def _processor() -> str:

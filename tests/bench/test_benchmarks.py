@@ -91,6 +91,51 @@ def test_json_holds_figures_and_circumstances(known: list[int], tmp_path: Path) 
     }  # fmt: skip
 
 
+def test_markdown_is_a_table_of_all_figures_with_the_machine(known: list[int], tmp_path: Path) -> None:
+    path = tmp_path / "figures.md"
+    assert command_line.main(["--markdown", str(path)]) == 1
+    page = path.read_text(encoding="utf-8")
+    assert "cores" in page
+    assert "| fast | speed | 12 m/s | ≥ 10 | yes |" in page
+    assert "| slow | speed | 9.5 m/s | ≥ 10 | NO |" in page
+    assert "|  | weight | 3 |  |  |" in page
+    assert known == [1, 1]
+
+
+def test_one_that_fails_loses_nothing_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(seed: int) -> Outcome:
+        raise RuntimeError(f"no room for seed {seed}")
+
+    found = [
+        Benchmark(name="falls", measures="one that falls", run=fail),
+        Benchmark(name="fast", measures="one that runs", run=lambda seed: outcome(12)),
+    ]
+    monkeypatch.setattr(command_line, "benchmarks", lambda only: iter(found))
+    assert command_line.main(["--seed", "4"]) == 1
+    shown = capsys.readouterr().out
+    assert "RuntimeError: no room for seed 4" in shown
+    assert "12 m/s" in shown
+
+
+def test_full_sizes_are_run_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def remember(name: str) -> Outcome:
+        ran.append(name)
+        return outcome(12)
+
+    found = [
+        Benchmark(name="a", measures="", run=lambda _: remember("a"), full=lambda _: remember("a in full")),
+        Benchmark(name="b", measures="", run=lambda _: remember("b")),
+    ]
+    monkeypatch.setattr(command_line, "benchmarks", lambda only: iter(found))
+    assert command_line.main([]) == 0
+    assert command_line.main(["--full"]) == 0
+    assert ran == ["a", "b", "a in full", "b"]
+
+
 def test_every_benchmark_has_its_modules_name_and_is_listed_in_the_readme() -> None:
     found = list(benchmarks())
     assert "quota_utilisation" in [one.name for one in found]
