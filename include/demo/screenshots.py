@@ -31,6 +31,7 @@ PAGES = (
     ("bridge", "plugin/tieout-reconciliation/tieout/bridge?agent=acme&day={first}&currency=USD"),
     ("breaks", "plugin/tieout-reconciliation/tieout/breaks"),
     ("break", "plugin/tieout-reconciliation/tieout/break?id={break_id}"),
+    ("integrity", "plugin/tieout-reconciliation/tieout/integrity"),
     ("dag", "dags/lucko__bets__borealis/plugin/tieout-dag-coverage"),
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ import psycopg
 from sqlalchemy import URL
 
 from tieout.core.clock import epoch_ms
+from tieout.core.coverage import remember_certified
 from tieout.core.errors import SuspectReading
 from tieout.core.feed import FeedOptions
 from tieout.core.landing import Manifest, ReadingWriter, WindowEntry, new_reading_id, slice_folder
@@ -79,6 +80,7 @@ agents:
             connection.execute("UPDATE ops.agents SET first_known_at = start_at")
             connection.execute("UPDATE ops.agents SET merchant_id = agent || '_' || provider")
             self._ledger(connection)
+            self._findings(connection)
         for agent in LUCKO:
             self.bets, self.rebates = [], []
             for number in range(self.real_days - 1):
@@ -87,14 +89,22 @@ agents:
             days = [(self.first + number * DAY).date() for number in range(self.real_days - 1)]
             judge_days(self.url, agent=agent, days=days, settings=ReconSettings(bet_lookback=DAY))
         self._change_a_bet(LUCKO[0])
+        with connect(self.url) as connection:
+            remember_certified(connection)
 
     def _ledger(self, connection: psycopg.Connection) -> None:
         """Write certificates of the time before, with gaps, and quotas with a throttled one."""
         connection.execute(_LEDGER, {"until": self.first, "lucko": list(LUCKO), "today": self.today})
         connection.execute(
-            """INSERT INTO ops.quota (provider, endpoint, merchant_id, next_free_at, reserved, throttled, throttled_at)
-               SELECT provider, '/' || feed, merchant_id, now(), 4211, CASE WHEN feed = 'betlogs' THEN 3 ELSE 0 END,
-                   CASE WHEN feed = 'betlogs' THEN now() - interval '5 hours' END
+            """INSERT INTO ops.quota (provider, endpoint, merchant_id, next_free_at, reserved, throttled,
+                   throttled_at, used)
+               SELECT provider, '/' || feed, merchant_id, now(), 184211, CASE WHEN feed = 'betlogs' THEN 3 ELSE 0 END,
+                   CASE WHEN feed = 'betlogs' THEN now() - interval '5 hours' END, (
+                       SELECT jsonb_object_agg(hour, jsonb_build_object('calls', calls, 'seconds', calls * 5.1))
+                       FROM generate_series(
+                           extract(epoch FROM now())::bigint / 3600 - 24, extract(epoch FROM now())::bigint / 3600
+                       ) AS hour
+                       CROSS JOIN LATERAL (SELECT 40 + (hour * (1 + length(agent)) * 131) % 500 AS calls) AS c)
                FROM ops.agents ON CONFLICT DO NOTHING"""
         )
         connection.execute(
@@ -105,6 +115,11 @@ agents:
                    ', "validBetAmt": "twelve", "username": "<script>alert(1)</script>"}'
                FROM generate_series(1, 3) AS n"""
         )
+
+    def _findings(self, connection: psycopg.Connection) -> None:
+        """Write control totals of HotRoad, one of which differs, and rows that contradict themselves."""
+        connection.execute(_CONTROLS, {"today": self.today})
+        connection.execute(_INTEGRITY, {"today": self.today})
 
     def _settlement_day(self, agent: str, day: datetime) -> None:
         """Write down a day's bets and the rebates of the next morning; some of them do not tie out."""
@@ -214,6 +229,39 @@ def _bet(bet_id: str, user: str, currency: str, turnover: Decimal, placed: datet
         "update_time": settled,
     }  # fmt: skip
 
+
+_CONTROLS = """
+INSERT INTO recon.control_totals (provider, agent, starts_at, ends_at, day, state, games, differing, hours_open,
+    control_read_at, hours_read_from, hours_read_to, landing_uri)
+SELECT 'hotroad', 'acme', d, d + interval '1 day', d::date,
+    CASE n WHEN 3 THEN 'differs' WHEN 21 THEN 'incomplete' ELSE 'equal' END, 37, CASE n WHEN 3 THEN 2 ELSE 0 END,
+    CASE n WHEN 21 THEN 10 ELSE 0 END, d + interval '36 hours', d + interval '3 hours', d + interval '27 hours',
+    'file:///landing/controls/hotroad/summary/acme/' || d::date
+FROM generate_series(1, 28) AS n
+CROSS JOIN LATERAL (SELECT %(today)s::timestamptz - n * interval '1 day' AS d) AS t
+"""
+
+_INTEGRITY = """
+INSERT INTO recon.integrity_breaks (provider, agent, identity, row_key, feed, day, game_type, user_id, currency, stated,
+    computed, difference, sentence, state, opened_at, changed_at)
+SELECT provider, 'acme', identity, key, feed, (%(today)s::timestamptz - n * interval '1 day')::date, game, user_id,
+    currency, stated, computed, stated - computed, sentence, state,
+    %(today)s::timestamptz - (n - 1) * interval '1 day', %(today)s::timestamptz - (n - 1) * interval '1 day'
+FROM (VALUES
+    ('hotroad', 'control_total', 'total/SLOT/G12/bet_amount', 'summary', 3, 'SLOT', '', 'USD', 18220.5::numeric,
+     18214.5, 'The total of SLOT/G12 states bet_amount 18220.5, its hours add up to 18214.5.', 'open'),
+    ('hotroad', 'control_total', 'total/SLOT/G12/valid_bet', 'summary', 3, 'SLOT', '', 'USD', 18220.5, 18214.5,
+     'The total of SLOT/G12 states valid_bet 18220.5, its hours add up to 18214.5.', 'open'),
+    ('hotroad', 'win_amount', '12T07Z/FISH/G31', 'summary', 8, 'FISH', '', 'USD', 914.25, 914.2,
+     'Hour 07Z of FISH/G31: winAmount = betAmount + winLoss is broken, 914.25 against 914.2.', 'reopened'),
+    ('jdb', 'net_win', 'player77/7', 'daily', 5, '7', 'player77', 'RMB', -120.4, -120.1,
+     'Player player77, game type 7: netWin = bet + win is broken, -120.4 against -120.1.', 'open'),
+    ('vertexplay', 'turnover_sign', 'bet:4402', 'betlogs', 4, 'VP-9', '<b>vip</b>', 'USD', -1.005, 0,
+     'Bet 4402: validBetAmt >= 0 is broken, -1.005 against 0.', 'healed'),
+    ('lucko', 'real_win', 'bet:ac01', 'bets', 2, '101', 'user003', 'USD', 12.34, 12.30,
+     'Bet ac01: real_win = win - bet is broken, 12.34 against 12.30.', 'open')
+) AS v (provider, identity, key, feed, n, game, user_id, currency, stated, computed, sentence, state)
+"""
 
 #: Every slice is certified but some: nights without activity, an outage that nobody has mended yet, one that nobody
 #: can mend any longer, and a day that was landed and not loaded.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +12,10 @@ import pytest
 from airflow.sdk import BaseNotifier
 from sqlalchemy import URL
 
+from tieout.core.alerts import KINDS, Alert
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.operators import RaiseAlertsOperator
+from tieout.operators.alerts import _link
 
 HOUR = timedelta(hours=1)
 
@@ -79,7 +81,9 @@ def test_every_notifier_is_told_once(feeds: Path, db: psycopg.Connection) -> Non
     ]
     text = Told.messages[0][2]
     assert "lucko bets agent=acme: [2026-01-02T00:00:00Z, 2026-01-02T01:00:00Z), 1 slice(s)" in text
-    assert "https://airflow.example.com/dags/tieout__replay" in text
+    base = "https://airflow.example.com/plugin/tieout-coverage/tieout"
+    assert f"{base}/slices?provider=lucko&feed=bets&agent=acme&day=2026-01-02" in text
+    assert f"{base}/runbook?kind=lost" in text
     assert run() == {"lost": 1}
     assert len(Told.messages) == 2
     lose(db, 3)
@@ -87,6 +91,33 @@ def test_every_notifier_is_told_once(feeds: Path, db: psycopg.Connection) -> Non
     assert [title for _, title, _ in Told.messages[2:]] == ["tieout: 1 lost"] * 2
     assert "2026-01-04" in Told.messages[2][2]
     assert "2026-01-02" not in Told.messages[2][2]
+
+
+COVERAGE = "plugin/tieout-coverage/tieout/coverage"
+SLICES = "plugin/tieout-coverage/tieout/slices"
+RECONCILED = "plugin/tieout-reconciliation/tieout"
+
+
+@pytest.mark.parametrize(("kind", "columns", "page"), [
+    ("losing", {}, f"{SLICES}?provider=lucko&feed=bets&agent=acme&day=2026-03-10"),
+    ("lost", {}, f"{SLICES}?provider=lucko&feed=bets&agent=acme&day=2026-03-10"),
+    ("suspect", {},
+     f"{SLICES}?provider=lucko&feed=bets&agent=acme&day=2026-03-10&slice=2026-03-10T05%3A00%3A00Z"),
+    ("stale", {}, f"{COVERAGE}?provider=lucko&feed=bets&agent=acme"),
+    ("stale", {"since": None}, f"{COVERAGE}?provider=lucko&feed=bets&agent=acme"),
+    ("throttled", {"feed": "/v1/bets", "agent": "m 1"}, f"{COVERAGE}?provider=lucko&merchant=m+1"),
+    ("unjudged", {"detail": "2026-03-09"},
+     f"{RECONCILED}/reconciliation?agent=acme&first=2026-03-09&last=2026-03-09"),
+    ("overpaid", {"cause": "acme/r/1 2"}, f"{RECONCILED}/breaks?agent=acme&rebate_id=r%2F1+2&state=all"),
+])  # fmt: skip
+def test_an_alert_leads_to_the_page_that_shows_its_cause(
+    feeds: Path, kind: str, columns: dict[str, Any], page: str
+) -> None:
+    now = datetime(2026, 3, 10, 5, tzinfo=UTC)
+    known = {"provider": "lucko", "feed": "bets", "agent": "acme", "since": now, "detail": "", "cause": "c", **columns}
+    alert = Alert(alert_id=1, kind=kind, until=None, opened_at=now, **known)
+    assert _link(alert) == f"https://airflow.example.com/{page}"
+    assert {kind for kind in KINDS} == {"losing", "lost", "suspect", "stale", "throttled", "unjudged", "overpaid"}
 
 
 def test_one_that_fails_is_told_again_and_the_other_is_not(feeds: Path, db: psycopg.Connection) -> None:

@@ -210,16 +210,23 @@ def alert(number: int, kind: str = "stale", detail: str = "") -> Alert:
 
 
 def test_one_message_names_all_kinds_and_counts_what_is_too_much() -> None:
-    message = compose([alert(1, "lost"), *(alert(n) for n in range(2, 30))], lambda told: f"https://x/{told.alert_id}")
+    message = compose(
+        [alert(1, "lost"), *(alert(n) for n in range(2, 30))],
+        lambda told: f"https://x/{told.alert_id}",
+        lambda kind: f"https://run/{kind}",
+    )
     assert message.title == "tieout: 1 lost, 28 stale"
     assert "Time that is lost for good (1)" in message.text
     assert "- lucko bets agent=a2: read up to never  https://x/2" in message.text
     assert "- … and 8 more" in message.text
+    assert message.text.count("https://run/stale") == message.html.count('href="https://run/stale"') == 1
     assert message.text.count("\n- ") == 1 + 20 + 1
 
 
 def test_what_providers_say_cannot_become_markup() -> None:
-    message = compose([alert(1, "overpaid", detail="<script>alert(1)</script>")], lambda _: 'https://x/"><b>')
+    message = compose(
+        [alert(1, "overpaid", detail="<script>alert(1)</script>")], lambda _: 'https://x/"><b>', lambda _: '"><b>'
+    )
     assert "<script>" not in message.html
     assert '"><b>' not in message.html
     assert "&lt;script&gt;" in message.html
@@ -227,7 +234,7 @@ def test_what_providers_say_cannot_become_markup() -> None:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_has_words_and_a_page_of_the_runbook(kind: str) -> None:
-    assert kind in compose([alert(1, kind)], lambda _: "").title
+    assert kind in compose([alert(1, kind)], lambda _: "", lambda _: "").title
     page = Path(__file__).parents[2] / "docs" / "runbook" / f"{kind}.md"
     assert page.read_text().startswith("# ")
 

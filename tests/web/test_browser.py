@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,96 @@ def test_airflows_theme_is_followed(visit: Callable[..., Any]) -> None:
     assert page.frames[1].evaluate(background) != light
 
 
+def paths_of(showcase: Showcase, ledger: psycopg.Connection) -> tuple[str, ...]:
+    """An address of every page: with something on it, without, and with an error."""
+    (break_id,) = ledger.execute("SELECT break_id FROM recon.breaks WHERE reason = 'voided_bet'").fetchone() or (None,)
+    day = (showcase.today - timedelta(days=21)).date()
+    return (
+        "coverage", f"slices?provider=hotroad&feed=summary&agent=acme&day={day}&slice={day}T03:00:00Z", "breaks",
+        f"break?id={break_id}",
+        f"action?kind=repair&provider=hotroad&feed=summary&agent=acme&from={day}T00:00:00Z&to={day}T01:00:00Z",
+        "reconciliation", f"bridge?agent=acme&day={showcase.first.date()}&currency=USD", "unclaimed",
+        "unclaimed?agent=acme", "activities", "integrity?state=all", "controls", "runbook", "runbook?kind=losing",
+        "rejects?provider=vertexplay&feed=betlogs&agent=acme", "break?id=999999", "integrity?agent=nobody",
+    )  # fmt: skip
+
+
+def test_no_page_is_wider_than_a_telephone(
+    stack: AirflowStack, browser: Any, states: dict[str, Any], showcase: Showcase, ledger: psycopg.Connection
+) -> None:
+    """What is wide scrolls by itself."""
+    context = browser.new_context(storage_state=states[USER], viewport={"width": 400, "height": 800})
+    page = context.new_page()
+    beyond = {}
+    for path in paths_of(showcase, ledger):
+        page.goto(f"{stack.url}/tieout/{path}")
+        page.locator("[aria-busy=true]").wait_for(state="detached")
+        if wider := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
+            beyond[path] = wider
+    context.close()
+    assert beyond == {}
+
+
+def finished(stack: AirflowStack, dag_id: str, task_id: str) -> dict[str, Any]:
+    """The first task instance of a DAG whose try is over."""
+    for _ in range(360):
+        found = stack.api("GET", f"/dags/{dag_id}/dagRuns/~/taskInstances?task_id={task_id}&order_by=run_after")
+        over = [ti for ti in found["task_instances"] if ti["state"] in ("success", "failed", "up_for_retry")]
+        if over:
+            instance: dict[str, Any] = over[0]
+            return instance
+        time.sleep(0.5)
+    pytest.fail(f"no try of {dag_id}.{task_id} is over")
+
+
+def links_of(stack: AirflowStack, instance: dict[str, Any]) -> dict[str, Any]:
+    """What Airflow's REST API names as extra links of a task instance."""
+    path = f"/dags/{instance['dag_id']}/dagRuns/{instance['dag_run_id']}/taskInstances/{instance['task_id']}/links"
+    found: dict[str, Any] = stack.api("GET", path)["extra_links"]
+    return found
+
+
+def test_tasks_lead_to_the_pages_of_what_they_worked_on(visit: Callable[..., Any], stack: AirflowStack) -> None:
+    """Of a pull that has failed (there is no provider), of the monitor, and of a judge."""
+    dags = ("jdb__daily__acme", "tieout__monitor", "lucko__rejudge__acme")
+    for dag_id in dags:
+        stack.api("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    stack.api("POST", "/dags/lucko__rejudge__acme/dagRuns", json={"logical_date": None, "conf": {}})
+    pull = finished(stack, "jdb__daily__acme", "pull_slice")
+    stack.api("PATCH", "/dags/jdb__daily__acme", json={"is_paused": True})
+    assert pull["state"] != "success"
+    monitor = finished(stack, "tieout__monitor", "record_lost")
+    judge = finished(stack, "lucko__rejudge__acme", "rejudge")
+    for dag_id in dags[1:]:
+        stack.api("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+    start = stack.api("GET", f"/dags/{pull['dag_id']}/dagRuns/{pull['dag_run_id']}")["data_interval_start"]
+    assert links_of(stack, monitor) == {"Coverage": "plugin/tieout-coverage/tieout/coverage"}
+    assert links_of(stack, judge)["Reconciliation"].startswith(
+        "plugin/tieout-reconciliation/tieout/reconciliation?agent=acme"
+    )
+    (link,) = links_of(stack, pull).values()
+    assert link.startswith(f"plugin/tieout-coverage/tieout/slices?provider=jdb&feed=daily&agent=acme&day={start[:10]}")
+    # And by a click in Airflow's own page of the task.
+    page = visit(f"dags/{pull['dag_id']}/runs/{pull['dag_run_id']}/tasks/pull_slice/details")
+    page.get_by_role("link", name="Slice and its files").click()
+    opened = frame(page).locator("tr[data-shown]")
+    opened.wait_for()
+    assert opened.get_attribute("id") == start[:19] + "Z"
+    assert opened.locator("details[open]").count() == 1
+
+
+def test_from_the_tie_out_to_what_nobody_claimed(visit: Callable[..., Any]) -> None:
+    page = visit("plugin/tieout-reconciliation/tieout/reconciliation?agent=acme")
+    unclaimed = frame(page).locator("tbody td:nth-child(6) a").first
+    amount = unclaimed.inner_text()
+    unclaimed.click()
+    frame(page).get_by_role("heading", level=1, name="Unclaimed turnover").wait_for()
+    rows = frame(page).locator("tbody tr")
+    assert rows.count() >= 1
+    shown = [text.replace(",", "") for text in frame(page).locator("tbody td:nth-child(6)").all_inner_texts()]
+    assert sum(map(Decimal, shown)) == Decimal(amount.replace(",", ""))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_closed_to_anybody(
     stack: AirflowStack,
@@ -312,18 +403,10 @@ def test_no_page_is_closed_to_anybody(
     scheme: str,
 ) -> None:
     """axe finds nothing, contrast included, whatever the theme."""
-    (break_id,) = ledger.execute("SELECT break_id FROM recon.breaks WHERE reason = 'voided_bet'").fetchone() or (None,)
-    day = (showcase.today - timedelta(days=21)).date()
-    paths = (
-        "coverage", f"slices?provider=hotroad&feed=summary&agent=acme&day={day}", "breaks", f"break?id={break_id}",
-        f"action?kind=repair&provider=hotroad&feed=summary&agent=acme&from={day}T00:00:00Z&to={day}T01:00:00Z",
-        "reconciliation", f"bridge?agent=acme&day={showcase.first.date()}&currency=USD",
-        "rejects?provider=vertexplay&feed=betlogs&agent=acme", "break?id=999999",
-    )  # fmt: skip
     context = browser.new_context(storage_state=states[USER], color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     found: dict[str, list[str]] = {}
-    for path in paths:
+    for path in paths_of(showcase, ledger):
         page.goto(f"{stack.url}/tieout/{path}")
         page.locator("[aria-busy=true]").wait_for(state="detached")
         for violation in axe.Axe().run(page).response["violations"]:

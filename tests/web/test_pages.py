@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import URL
+from web_people import FORMULA, HOSTILE, INJECTION, Person, declare, read
 
-from conftest import FORMULA, HOSTILE, INJECTION, Person, declare, read
 from readings import at
 from tieout.web import warehouse as web_warehouse
 from tieout.web.breaks import plain_cell

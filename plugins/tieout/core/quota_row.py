@@ -20,6 +20,8 @@ PATIENCE_SLOTS = 10
 LONGEST_PATIENCE = timedelta(seconds=100)
 #: A widened spacing ends when no throttle answer has come for this long.
 WIDENED_FOR = timedelta(hours=24)
+#: For how many hours, the present one included, the use of a row is kept by the hour.
+USED_HOURS = 25
 #: A caller in the queue shows that it lives at least this often; one that does not is passed over.
 LONGEST_NAP = timedelta(seconds=30)
 #: How long after its time a caller in the queue is waited for: half a slot, at most this long.
@@ -72,7 +74,8 @@ decided AS MATERIALIZED (
     SELECT
         queued.*,
         ahead = 0 AND free_at <= now + %(lead)s AS granted,
-        greatest(free_at, now + %(margin)s) + ahead * spacing AS slot
+        greatest(free_at, now + %(margin)s) + ahead * spacing AS slot,
+        floor(extract(EPOCH FROM now) / 3600)::bigint::text AS hour
     FROM queued
 )
 UPDATE ops.quota AS q SET
@@ -88,6 +91,22 @@ UPDATE ops.quota AS q SET
     END,
     reserved = d.reserved + d.granted::integer,
     given_up = d.given_up + (%(held)s IS NOT NULL)::integer,
+    used = CASE
+        WHEN NOT d.granted AND %(held)s IS NULL THEN d.used
+        ELSE (
+            SELECT coalesce(jsonb_object_agg(u.hour, u.amount), '{}')
+            FROM jsonb_each(d.used) AS u (hour, amount)
+            WHERE u.hour::bigint > d.hour::bigint - %(used_hours)s
+        ) || jsonb_build_object(d.hour, jsonb_build_object(
+            -- A slot that was given up takes its call back, and its time where nobody reckoned with it yet.
+            'calls', coalesce((d.used -> d.hour ->> 'calls')::bigint, 0)
+            + d.granted::integer - (%(held)s IS NOT NULL)::integer,
+            'seconds', coalesce((d.used -> d.hour ->> 'seconds')::numeric, 0)
+            + CASE WHEN d.granted THEN extract(EPOCH FROM d.spacing) ELSE 0 END
+            - coalesce(CASE WHEN d.next_free_at = %(held_until)s
+                THEN extract(EPOCH FROM %(held_until)s::timestamptz - %(held)s::timestamptz) END, 0)
+        ))
+    END,
     updated_at = d.now
 FROM decided AS d
 WHERE q.provider = %(provider)s AND q.endpoint = %(endpoint)s AND q.merchant_id = %(merchant_id)s
@@ -237,6 +256,7 @@ class QuotaRows:
             "patience": PATIENCE_SLOTS,
             "longest_patience": LONGEST_PATIENCE,
             "widened_for": WIDENED_FOR,
+            "used_hours": USED_HOURS,
             "longest_nap": LONGEST_NAP,
             "longest_grace": LONGEST_GRACE,
         }

@@ -197,9 +197,10 @@ A reading that cannot be loaded (damaged files) does not stop the others; the ta
 _MONITOR_DOC = """\
 ### Monitor
 
-Every quarter of an hour, writes to `ops.lost` what no certified reading covers and the provider has forgotten: one row
-for each gap, as long as it lasts. The run that finds a **new** gap fails and names agent, feed and time, so that
-Airflow's own alerting fires once for it; a gap that merely grows, or heals because it was replayed, is a warning.
+Every quarter of an hour, writes down what is certified (`ops.certified`, which the pages read), and to `ops.lost` what
+no certified reading covers and the provider has forgotten: one row for each gap, as long as it lasts. The run
+that finds a **new** gap fails and names agent, feed and time, so that Airflow's own alerting fires once for it; a gap
+that merely grows, or heals because it was replayed, is a warning.
 
 **It failed**: nothing will read this time again by itself. Replay it if landing holds it (`tieout__replay`), ask the
 provider for an export, and find out why the feed's DAG did not read it in time: `select * from ops.lost`.
@@ -212,5 +213,6 @@ each kind means. It fails when a notifier does, and tells that one again.
 """
 
 _RECORD_LOST_DOC = """\
-Compares the ledger with the providers' reach and writes `ops.lost`. Fails, once, for each new gap; no retry is needed.
+Writes `ops.certified` from the ledger, compares it with the providers' reach and writes `ops.lost`. Fails, once, for
+each new gap; no retry is needed.
 """

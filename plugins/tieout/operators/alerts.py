@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from importlib import import_module
 from typing import Any, cast
-from urllib.parse import quote
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, BaseOperator, Context
 from airflow.sdk.observability import stats
 
+from tieout import pages
 from tieout.core import alerts
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.core.warehouse import connect
 from tieout.feeds import load_alert_settings
+from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -32,7 +34,9 @@ class RaiseAlertsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("warehouse_conn_id",)
+    operator_extra_links: Links = (CoverageLink(),)
     ui_color = "#fecaca"
+    page = pages.coverage()
 
     def __init__(self, *, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -55,7 +59,7 @@ class RaiseAlertsOperator(BaseOperator):
             for spec in settings.notifiers:
                 if told := alerts.unsent(connection, spec.name):
                     try:
-                        self._tell(spec, alerts.compose(told, _link), context, told)
+                        self._tell(spec, alerts.compose(told, _link, _runbook), context, told)
                     except ConfigError:
                         raise
                     except Exception as error:
@@ -99,13 +103,26 @@ def _make(spec: alerts.NotifierSpec) -> BaseNotifier:
 
 
 def _link(alert: alerts.Alert) -> str:
-    """Return where to look at an alert: the DAG that is about it."""
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    dag_id = {
-        "losing": "tieout__repair",
-        "lost": "tieout__replay",
-        "throttled": "tieout__monitor",
-        "unjudged": f"lucko__reconcile__{alert.agent}",
-        "overpaid": f"lucko__rejudge__{alert.agent}",
-    }.get(alert.kind, f"{alert.provider}__{alert.feed}__{alert.agent}")
-    return f"{base}/dags/{quote(dag_id)}"
+    """Return the address of the page that shows an alert's cause."""
+    since = alert.since
+    if alert.kind in ("losing", "lost", "suspect") and since is not None:
+        page = pages.slices(
+            provider=alert.provider, feed=alert.feed, agent=alert.agent, start=since, one=alert.kind == "suspect"
+        )
+    elif alert.kind == "throttled":
+        page = pages.coverage(provider=alert.provider, merchant=alert.agent)
+    elif alert.kind == "unjudged":
+        page = pages.reconciliation(agent=alert.agent, days=[date.fromisoformat(alert.detail)])
+    elif alert.kind == "overpaid":
+        page = pages.breaks(agent=alert.agent, rebate_id=alert.cause.partition("/")[2])
+    else:
+        page = pages.coverage(provider=alert.provider, feed=alert.feed, agent=alert.agent)
+    return _absolute(page)
+
+
+def _runbook(kind: str) -> str:
+    return _absolute(pages.runbook(kind))
+
+
+def _absolute(page: str) -> str:
+    return pages.absolute(conf.get("api", "base_url", fallback=""), page)

@@ -9,11 +9,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
+from tieout import pages
 from tieout.core.clock import SystemClock
 from tieout.core.errors import ConfigError
 from tieout.core.slices import Slice, parse_instant
 from tieout.feeds import Agent, AgentFeed
 from tieout.ingest import Ingest
+from tieout.operators.links import CoverageLink, Links, SliceLink
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -43,6 +45,7 @@ class FeedOperator(IngestOperator):
     """An operator that reads one declared feed of one agent from its provider."""
 
     template_fields: Sequence[str] = ("provider", "feed", "agent", "conn_id", *IngestOperator.template_fields)
+    operator_extra_links: Links = (CoverageLink(),)
 
     def __init__(self, *, declared: AgentFeed, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -52,11 +55,17 @@ class FeedOperator(IngestOperator):
         self.agent = declared.agent
         self.conn_id = declared.conn_id
 
+    @property
+    def page(self) -> str:
+        """The feed's coverage."""
+        return pages.coverage(provider=self.provider, feed=self.feed, agent=self.agent)
+
 
 class SliceOperator(FeedOperator):
     """A FeedOperator for the slice of its run."""
 
     template_fields: Sequence[str] = (*FeedOperator.template_fields, "slice_start", "slice_end")
+    operator_extra_links: Links = (SliceLink(),)
 
     def __init__(
         self,
@@ -74,11 +83,18 @@ class SliceOperator(FeedOperator):
         """The slice, once its templates are rendered."""
         return Slice(parse_instant(self.slice_start), parse_instant(self.slice_end))
 
+    @property
+    def page(self) -> str:
+        """The slice with its readings."""
+        start = self.slice.start
+        return pages.slices(provider=self.provider, feed=self.feed, agent=self.agent, start=start, one=True)
+
 
 class BatchOperator(IngestOperator):
     """An operator that is mapped over batches: what an earlier task has planned, as plain values."""
 
     template_fields: Sequence[str] = ("batch", *IngestOperator.template_fields)
+    operator_extra_links: Links = (SliceLink(),)
 
     def __init__(self, *, batch: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -88,6 +104,12 @@ class BatchOperator(IngestOperator):
     def range(self) -> Slice:
         """The batch's time."""
         return Slice(parse_instant(self.batch["from"]), parse_instant(self.batch["to"]))
+
+    @property
+    def page(self) -> str:
+        """The slices of the day on which the batch begins."""
+        provider, feed, agent = (self.batch[name] for name in ("provider", "feed", "agent"))
+        return pages.slices(provider=provider, feed=feed, agent=agent, start=self.range.start)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,12 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseSensorOperator, Context
 
+from tieout import pages
 from tieout.core import ledger
 from tieout.core.recon import ReconSettings
 from tieout.core.slices import Slice, parse_instant
 from tieout.core.warehouse import connect
+from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -23,6 +25,7 @@ class CoverageSensor(BaseSensorOperator):
     """Wait until every slice that meets ``needs`` is certified, suspect or lost."""
 
     template_fields: Sequence[str] = ("provider", "agent", "warehouse_conn_id")
+    operator_extra_links: Links = (CoverageLink(),)
     ui_color = "#fef3c7"
 
     def __init__(
@@ -37,6 +40,11 @@ class CoverageSensor(BaseSensorOperator):
     def needs(self) -> list[tuple[str, Slice]]:
         """The feeds and the ranges of them that must be read."""
         raise NotImplementedError
+
+    @property
+    def page(self) -> str:
+        """The agent's coverage: what it waits for is to be seen there."""
+        return pages.coverage(provider=self.provider, agent=self.agent)
 
     def poke(self, context: Context) -> bool:
         """Return whether nothing that is needed is still open; log what is."""

@@ -7,10 +7,12 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from tieout import pages
 from tieout.core import coverage, ledger
 from tieout.core.errors import FatalError
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents
+from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -18,10 +20,15 @@ _ORPHAN = " (no longer in the feeds file: declare it there with a stop, so that 
 
 
 class RecordLostOperator(BaseOperator):
-    """Write ``ops.lost`` and return counts; raise FatalError in the run that finds a new gap, and only in that one."""
+    """Write ``ops.certified`` and ``ops.lost`` and return counts of gaps.
+
+    Raises FatalError in the run that finds a new gap, and only in that one.
+    """
 
     template_fields: Sequence[str] = ("warehouse_conn_id",)
+    operator_extra_links: Links = (CoverageLink(),)
     ui_color = "#fecaca"
+    page = pages.coverage()
 
     def __init__(self, *, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,6 +45,8 @@ class RecordLostOperator(BaseOperator):
                 connection, declared, {(agent.provider, agent.agent): agent.recon.as_json() for agent in agents}
             )
             names = {(feed.provider, feed.feed, feed.agent) for feed in declared}
+        with connect(url) as connection:
+            coverage.remember_certified(connection)
         with connect(url) as connection:
             report = coverage.record_lost(connection)
         for what, gaps in (("new", report.new), ("grown", report.grown), ("healed", report.healed)):

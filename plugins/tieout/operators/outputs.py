@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 
+from tieout import pages
 from tieout.core.errors import located
 from tieout.core.recon.control import compare_control, pull_control
 from tieout.core.recon.mart import MartSettings, refresh_mart
@@ -15,6 +16,7 @@ from tieout.core.recon.statement import StatementOf, write_statement
 from tieout.ingest import plan_of
 from tieout.operators.after_loads import AfterLoads
 from tieout.operators.base import SliceOperator
+from tieout.operators.links import ControlLink, IntegrityLink, Links, ReconciliationLink
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -23,6 +25,7 @@ class RefreshMartOperator(AfterLoads):
     """Take what an agent's feeds loaded into mart.turnover_daily and check the rows' identities."""
 
     template_fields: Sequence[str] = ("provider", "agent", "warehouse_conn_id")
+    operator_extra_links: Links = (IntegrityLink(),)
     ui_color = "#e0f2fe"
 
     def __init__(
@@ -39,6 +42,11 @@ class RefreshMartOperator(AfterLoads):
         self.agent = agent
         self.settings = settings
         self.warehouse_conn_id = warehouse_conn_id
+
+    @property
+    def page(self) -> str:
+        """The agent's rows that contradict themselves."""
+        return pages.integrity(provider=self.provider, agent=self.agent)
 
     def work(self) -> dict[str, Any]:
         """Refresh and return what was done."""
@@ -60,11 +68,17 @@ class ControlTotalOperator(SliceOperator):
     difference is an integrity break, not an error.
     """
 
+    operator_extra_links: Links = (ControlLink(),)
     ui_color = "#ffedd5"
 
     def __init__(self, *, timezone: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.timezone = timezone
+
+    @property
+    def page(self) -> str:
+        """The agent's control totals of that day."""
+        return pages.controls(provider=self.provider, agent=self.agent, days=[self.slice.start.date()])
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Pull the total, compare it and return how that came out."""
@@ -104,6 +118,16 @@ class StatementOperator(BaseOperator):
         self.landing = landing
         self.days = days
         self.warehouse_conn_id = warehouse_conn_id
+        # Only Lucko's days are reconciled; what is said of the others is which rows contradict themselves.
+        self.operator_extra_links = (ReconciliationLink() if provider == "lucko" else IntegrityLink(),)
+
+    @property
+    def page(self) -> str:
+        """The same days, as they are now."""
+        days = [date.fromisoformat(day) for day in self.days or ()]
+        if self.provider == "lucko":
+            return pages.reconciliation(agent=self.agent, days=days)
+        return pages.integrity(provider=self.provider, agent=self.agent, days=days)
 
     def execute(self, context: Context) -> list[str]:
         """Write both files of every day."""

@@ -8,9 +8,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
+from tieout import pages
 from tieout.core.errors import located
 from tieout.core.recon import ReconSettings, judge_days, rejudge
 from tieout.operators.after_loads import AfterLoads
+from tieout.operators.links import Links, ReconciliationLink
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
 
@@ -23,6 +25,9 @@ class _OfAgent(BaseOperator):
     """What the operators of one agent's reconciliation are told: the agent, its settings, the warehouse."""
 
     template_fields: Sequence[str] = ("agent", "warehouse_conn_id")
+    operator_extra_links: Links = (ReconciliationLink(),)
+    #: The days it has written, once it has.
+    judged: Sequence[date] = ()
 
     def __init__(
         self, *, agent: str, recon: ReconSettings, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any
@@ -31,6 +36,11 @@ class _OfAgent(BaseOperator):
         self.agent = agent
         self.recon = recon
         self.warehouse_conn_id = warehouse_conn_id
+
+    @property
+    def page(self) -> str:
+        """The agent's tie-out of the days that were judged."""
+        return pages.reconciliation(agent=self.agent, days=self.judged)
 
 
 class JudgeDayOperator(_OfAgent):
@@ -48,7 +58,7 @@ class JudgeDayOperator(_OfAgent):
         """Judge and return the counts by verdict, and the days written."""
         last = date.fromisoformat(self.day)
         days = [last - DAY * age for age in range(JUDGED_AGAIN + 1)]
-        days = [day for day in days if day >= self.first_day] or [last]
+        self.judged = days = [day for day in days if day >= self.first_day] or [last]
         with located(f"lucko reconcile agent={self.agent} day={self.day}"):
             summary = judge_days(
                 warehouse_url(self.warehouse_conn_id), agent=self.agent, days=days, settings=self.recon
@@ -65,4 +75,5 @@ class RejudgeOperator(_OfAgent, AfterLoads):
         """Judge and return the counts by verdict, and the days written."""
         with located(f"lucko rejudge agent={self.agent}"):
             summary = rejudge(warehouse_url(self.warehouse_conn_id), agent=self.agent, settings=self.recon)
+        self.judged = summary.days
         return summary.as_json()

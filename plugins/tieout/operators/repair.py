@@ -8,12 +8,13 @@ from typing import Any
 import psycopg
 from airflow.sdk import BaseOperator, Context
 
-from tieout import upkeep
+from tieout import pages, upkeep
 from tieout.assets import rows_of, tell_loaded
 from tieout.core import coverage, ledger
 from tieout.core.warehouse import connect
 from tieout.feeds import AgentFeed, load_agents
 from tieout.operators.base import BatchOperator, Choice, find_feed
+from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID, repair_settle
 from tieout.warehouse import warehouse_url
 
@@ -29,16 +30,19 @@ class PlanRepairOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("warehouse_conn_id",)
+    operator_extra_links: Links = (CoverageLink(),)
     ui_color = "#fee2e2"
 
     def __init__(self, *, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.warehouse_conn_id = warehouse_conn_id
+        self.page = pages.coverage()
 
     def execute(self, context: Context) -> list[dict[str, object]]:
         """Plan the repairs."""
         params = context["params"]
         choice = Choice.of(params)
+        self.page = pages.coverage(provider=choice.provider, feed=choice.feed, agent=choice.agent)
         feeds, url = choice.select(load_agents()), warehouse_url(self.warehouse_conn_id)
         with connect(url) as connection:
             ledger.declare(connection, [feed.declaration() for feed in feeds], {})

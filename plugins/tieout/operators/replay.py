@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from tieout import upkeep
+from tieout import pages, upkeep
 from tieout.assets import rows_of, tell_loaded
 from tieout.core import ledger
 from tieout.core.errors import ConfigError, FatalError
@@ -17,6 +17,7 @@ from tieout.core.slices import Slice, parse_instant, stamp
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents
 from tieout.operators.base import BatchOperator, Choice, new_ingest
+from tieout.operators.links import CoverageLink, Links
 from tieout.providers import feed_spec, feeds_of
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
@@ -32,12 +33,14 @@ class PlanReplayOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("landing", "warehouse_conn_id")
+    operator_extra_links: Links = (CoverageLink(),)
     ui_color = "#fef9c3"
 
     def __init__(self, *, landing: str, warehouse_conn_id: str = WAREHOUSE_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.landing = landing
         self.warehouse_conn_id = warehouse_conn_id
+        self.page = pages.coverage()
 
     def execute(self, context: Context) -> list[dict[str, object]]:
         """Plan the replay."""
@@ -45,6 +48,7 @@ class PlanReplayOperator(BaseOperator):
         choice, ingest = Choice.of(params), new_ingest(self.landing, self.warehouse_conn_id)
         assert choice.provider is not None
         assert choice.agent is not None
+        self.page = pages.coverage(provider=choice.provider, feed=choice.feed, agent=choice.agent)
         specs, only_uncertified = _specs(choice), bool(params["only_uncertified"])
         self._declare(choice)
         batches: list[dict[str, object]] = []

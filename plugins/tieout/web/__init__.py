@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from threading import Lock
 from typing import Any
 
+from tieout.pages import COVERAGE_VIEW, RECONCILIATION_VIEW
+
 _Message = MutableMapping[str, Any]
 
 
@@ -46,14 +48,14 @@ EXTERNAL_VIEWS: list[dict[str, Any]] = [
         "href": "tieout/coverage",
         "destination": "nav",
         "category": "browse",
-        "url_route": "tieout-coverage",
+        "url_route": COVERAGE_VIEW,
     },
     {
         "name": "Reconciliation",
         "href": "tieout/reconciliation",
         "destination": "nav",
         "category": "browse",
-        "url_route": "tieout-reconciliation",
+        "url_route": RECONCILIATION_VIEW,
     },
     {
         "name": "Coverage",

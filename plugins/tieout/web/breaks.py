@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from itertools import chain, islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import RedirectResponse
 from psycopg import sql
 
 from tieout.core.recon.acceptance import BreakKey, accept_break
@@ -19,9 +16,10 @@ from tieout.core.recon.statement_breaks import STATUS
 from tieout.core.slices import stamp
 from tieout.web.access import RECONCILED, Seen, Viewer, require_own_form, token_for
 from tieout.web.charts import Step, waterfall
+from tieout.web.export import csv_answer
 from tieout.web.query import Paging, Query, Sorting, link, midnight, today
 from tieout.web.render import page, zone_of
-from tieout.web.warehouse import LONG_TIMEOUT, Row, reading, writing
+from tieout.web.warehouse import Row, reading, writing
 
 router = APIRouter()
 
@@ -35,8 +33,10 @@ REASONS = (
 #: What may be sorted by: the name in the URL and the column.
 COLUMNS = {
     "day": "day", "agent": "agent", "reason": "reason", "state": "state", "currency": "currency", "user": "user_id",
-    "amount": "size", "overpaid": "overpaid", "age": "age",
+    "amount": "size", "overpaid": "overpaid", "age": "opened_at",
 }  # fmt: skip
+#: The older a break, the earlier it was opened.
+BACKWARDS = ("age",)
 #: What a component of a difference is called.
 KINDS = {
     "restated": "settled anew after the rebate",
@@ -56,7 +56,6 @@ COUNTED = sql.SQL(
     """SELECT reason, state, count(*) AS found FROM ({}) AS b
        GROUP BY reason, state ORDER BY count(*) DESC, reason, state"""
 )
-CSV_BLOCK = 1_000
 
 
 def _filters(query: Query, viewer: Viewer) -> dict[str, Any]:
@@ -77,12 +76,16 @@ def _filters(query: Query, viewer: Viewer) -> dict[str, Any]:
     }
 
 
+def _sorting(query: Query) -> Sorting:
+    return Sorting.of(query, COLUMNS, "-amount", backwards=BACKWARDS)
+
+
 @router.get("/breaks")
 def breaks_page(request: Request, viewer: Seen) -> Response:
     """Show a page of the breaks asked for."""
     query = Query.of(request)
     filters = _filters(query, viewer)
-    sorting = Sorting.of(query, COLUMNS, "-amount")
+    sorting = _sorting(query)
     paging = Paging(page=query.whole("page", default=1), size=query.whole("size", default=ROWS_A_PAGE, most=500))
     with reading() as snapshot:
         counts = snapshot.rows("breaks", filters, around=COUNTED)
@@ -104,22 +107,8 @@ def breaks_csv(request: Request, viewer: Seen) -> Response:
     """Return all breaks asked for as CSV (RFC 4180, UTF-8), in the order asked for."""
     query = Query.of(request)
     filters = _filters(query, viewer)
-    order = Sorting.of(query, COLUMNS, "-amount").clause("break_id")
-    blocks = _csv_blocks(filters, order)
-    # The first one is made before the answer begins: a warehouse that does not answer is told as such.
-    head = next(blocks)
-
-    headers = {"Content-Disposition": f'attachment; filename="breaks-{today()}.csv"'}
-    return StreamingResponse(chain([head], blocks), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _csv_blocks(filters: dict[str, Any], order: Any) -> Iterator[str]:
-    """Yield the file in blocks of many lines: a line at a time would mostly be spent on handing it over."""
-    with reading(LONG_TIMEOUT) as snapshot:
-        yield _csv_block([CSV_HEAD])
-        rows = snapshot.stream("breaks", filters, tail=order)
-        while block := [_csv_row(row) for row in islice(rows, CSV_BLOCK)]:
-            yield _csv_block(block)
+    order = _sorting(query).clause("break_id")
+    return csv_answer("breaks", CSV_HEAD, _csv_row, statement="breaks", parameters=filters, order=order)
 
 
 def _csv_row(row: Row) -> Sequence[object]:
@@ -130,12 +119,6 @@ def _csv_row(row: Row) -> Sequence[object]:
         plain_cell(row["accepted_by"] or ""), stamp(row["accepted_until"]) if row["accepted_until"] else "",
         plain_cell(" ".join(row["bet_ids"])), plain_cell(row["sentence"]),
     )  # fmt: skip
-
-
-def _csv_block(rows: Sequence[Sequence[object]]) -> str:
-    out = io.StringIO(newline="")
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
-    return out.getvalue()
 
 
 @router.get("/break")

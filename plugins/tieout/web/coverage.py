@@ -2,16 +2,14 @@
 
 A cell is a UTC day of one feed; it shows the worst state of the slices that start in it. All figures of a page come
 from a handful of statements, whatever number of agents there are; what has to look at every agent (the list of feeds
-that are not complete) is loaded after the page and remembered for a minute.
+that are not complete) is loaded after the page.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
-from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +20,7 @@ from markupsafe import Markup, escape
 from tieout.web.access import RECONCILED, Seen, feed_dag
 from tieout.web.query import Paging, Query, days_before, link, midnight, today
 from tieout.web.render import duration, page, zone_of
-from tieout.web.warehouse import LONG_TIMEOUT, Row, Snapshot, reading
+from tieout.web.warehouse import Row, Snapshot, reading
 
 router = APIRouter()
 
@@ -31,8 +29,7 @@ FEEDS = ("betlogs", "bets", "daily", "rebates", "summary")
 WIDTHS = ("14", "30", "40", "60", "90")
 AGENTS_A_PAGE = 15
 REJECTS_A_PAGE = 50
-#: For how long the list of incomplete feeds is shown again, in seconds, and how many feeds it names.
-REMEMBERED = 60.0
+#: How many incomplete feeds are named; the others are counted.
 NAMED = 30
 
 #: States of a slice, worst first: what a cell says when several meet in it. Name, letter, what it means.
@@ -119,6 +116,7 @@ def coverage_page(request: Request, viewer: Seen) -> Response:
         "provider": query.text("provider"),
         "feed": query.text("feed"),
         "agent": query.text("agent"),
+        "merchant": query.text("merchant"),
     }
     width = int(query.choice("days", WIDTHS, "90"))
     last = query.day("until") or today()
@@ -157,8 +155,9 @@ def dag_page(request: Request, viewer: Seen) -> Response:
         feeds = _map(snapshot, viewer.dags, agents, feed, days=days)
         quotas = snapshot.rows("quotas", _pairs(agents)) if feeds else []
     return page(
-        "coverage.html", query=query, filters={"provider": provider, "feed": feed, "agent": agent}, width=len(days),
-        last=days[-1], days=days, feeds=feeds, quotas=quotas, paging=Paging(page=1, size=1, total=bool(feeds)),
+        "coverage.html", query=query, width=len(days), last=days[-1],
+        filters={"provider": provider, "feed": feed, "agent": agent, "merchant": None},
+        days=days, feeds=feeds, quotas=quotas, paging=Paging(page=1, size=1, total=bool(feeds)),
         states=STATES, providers=PROVIDERS, feed_names=FEEDS, widths=WIDTHS, is_filtered=True, today=today(),
         dag=dag_id,
     )  # fmt: skip
@@ -226,29 +225,10 @@ def _cell(day: date, counts: Row | None, now: Any) -> Cell | None:
 def incomplete_part(viewer: Seen) -> Response:
     """Show the feeds that are not complete, of all agents: a part that the map's page loads by itself."""
     readable = viewer.readable
-    found = [row for row in _incomplete() if feed_dag(row["provider"], row["feed"], row["agent"]) in readable]
+    with reading() as snapshot:
+        rows = snapshot.rows("coverage_totals", {})
+    found = [row for row in rows if feed_dag(row["provider"], row["feed"], row["agent"]) in readable]
     return page("incomplete.html", rows=found[:NAMED], count=len(found), named=NAMED)
-
-
-_remembered: tuple[float, list[Row]] | None = None
-_lock = Lock()
-
-
-def _incomplete() -> list[Row]:
-    """Return every feed that is not complete, as it was at most a minute ago; one thread looks, others wait for it."""
-    global _remembered
-    with _lock:
-        if _remembered is None or _remembered[0] < time.monotonic():
-            with reading(LONG_TIMEOUT) as snapshot:
-                rows = snapshot.rows("coverage_totals", {})
-            _remembered = (time.monotonic() + REMEMBERED, rows)
-        return _remembered[1]
-
-
-def forget_incomplete() -> None:
-    """Look again with the next request."""
-    global _remembered
-    _remembered = None
 
 
 @router.get("/slices")
@@ -261,6 +241,7 @@ def slices_page(request: Request, viewer: Seen) -> Response:
     if day is None:
         raise HTTPException(400, "The address lacks the parameter day.")
     since, until = midnight(day), midnight(day) + timedelta(days=1)
+    opened = query.instant("slice") if query.text("slice") else None
     with reading() as snapshot:
         known = snapshot.rows(
             "coverage_feeds",
@@ -281,7 +262,7 @@ def slices_page(request: Request, viewer: Seen) -> Response:
         for row in slices
     }
     return page(
-        "slices.html", query=query, names=names, day=day, known=known[0], slices=slices, readings=met,
+        "slices.html", query=query, names=names, day=day, opened=opened, known=known[0], slices=slices, readings=met,
         zone=zone_of(names["provider"], known[0]["settlement_zone"]), states={state[0]: state for state in STATES},
         dag_id=feed_dag(**names), before=days_before(day, 1), after=day + timedelta(days=1),
         dag_path=quote(feed_dag(**names), safe=""), open_states=OPEN, today=today(), UTC=UTC, reconciled=RECONCILED,

@@ -102,22 +102,30 @@ def link(path: str, **parameters: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Sorting:
-    """By which column a table is sorted: ``columns`` that may be named, the one chosen, and the way."""
+    """By which column a table is sorted: ``columns`` that may be named, the one chosen, and the way.
+
+    A name among ``backwards`` stands for a column that falls as it rises (an age, by the instant it began).
+    """
 
     columns: Mapping[str, str]
     column: str
     descending: bool
+    backwards: Sequence[str] = ()
 
     @classmethod
-    def of(cls, query: Query, columns: Mapping[str, str], default: str) -> Sorting:
+    def of(
+        cls, query: Query, columns: Mapping[str, str], default: str, *, backwards: Sequence[str] = ()
+    ) -> Sorting:  # fmt: skip
         """Read ``sort=-amount``: the name of a column, a minus before it for the largest first."""
         names = [f"{way}{name}" for name in columns for way in ("", "-")]
         chosen = query.choice("sort", names, default)
-        return cls(columns=columns, column=chosen.lstrip("-"), descending=chosen.startswith("-"))
+        column = chosen.lstrip("-")
+        return cls(columns=columns, column=column, descending=chosen.startswith("-"), backwards=backwards)
 
     def clause(self, *ties: str) -> sql.Composed:
         """Return the ORDER BY clause; *ties* are columns that make the order total."""
-        way = sql.SQL(" DESC" if self.descending else " ASC")
+        # The ties go the same way: so that an index on both can be followed, whichever way is asked for.
+        way = sql.SQL(" DESC" if self.descending != (self.column in self.backwards) else " ASC")
         chosen = sql.Identifier(self.columns[self.column]) + way
         return sql.SQL("ORDER BY ") + sql.SQL(", ").join([chosen, *(sql.Identifier(name) + way for name in ties)])
 

@@ -65,10 +65,11 @@ def reconciliation_page(request: Request, viewer: Seen) -> Response:
             tail=sorting.page("day", "agent", "currency"),
         )
         sums = snapshot.rows("daily_sums", filters)
-    paging = Paging(page=paging.page, size=paging.size, total=rows[0]["total"] if rows else 0)
+        beside = snapshot.row("beside", filters)
+    paging = Paging(page=paging.page, size=paging.size, total=sum(row["lines"] for row in sums))
     return page(
         "reconciliation.html", query=query, filters=filters, sorting=sorting, paging=paging, rows=rows,
-        totals=_totals(sums), charts=_charts(sums, first, last), agents=viewer.reconciled_agents[:1000],
+        beside=beside, totals=_totals(sums), charts=_charts(sums, first, last), agents=viewer.reconciled_agents[:1000],
         currencies=sorted({row["currency"] for row in sums} | {filters["currency"] or ""} - {""}),
     )  # fmt: skip
 

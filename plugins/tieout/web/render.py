@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,6 +22,8 @@ from tieout.web.query import link
 
 #: Which clock a provider's own screens and documents show; Lucko's is the agent's settlement timezone.
 PROVIDER_ZONES = {"hotroad": "Asia/Shanghai", "jdb": "Asia/Shanghai", "vertexplay": "UTC", "lucko": "UTC"}
+
+HUNDREDTH = Decimal("0.01")
 
 
 def page(template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
@@ -49,6 +51,23 @@ def utc(instant: datetime | None) -> Markup:
 def zoned(instant: datetime | None, zone: str) -> Markup:
     """Return an instant on the clock of *zone*."""
     return Markup("–") if instant is None else Markup("{}").format(_clock(instant.astimezone(_zone(zone))))
+
+
+def share(value: Decimal | None) -> str:
+    """Return a share as percent with two decimals; what is not nothing or all does not look so."""
+    if value is None:
+        return "–"
+    rounded = (Decimal(value) * 100).quantize(HUNDREDTH, ROUND_HALF_UP)
+    if rounded == 0 != value:
+        return "< 0.01 %" if value > 0 else "> −0.01 %"
+    if rounded == 100 and value < 1:
+        return "> 99.99 %"
+    return f"{number(rounded, 2)} %"
+
+
+def words(name: str) -> str:
+    """Return a name of ours as words."""
+    return name.replace("_", " ")
 
 
 def duration(span: timedelta | None) -> str:
@@ -92,8 +111,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: text(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    environment.filters.update(
-        {"number": number, "utc": utc, "zoned": zoned, "duration": duration, "weekday": _weekday, "stamp": stamp}
-    )
+    environment.filters.update({"number": number, "share": share, "utc": utc, "zoned": zoned, "stamp": stamp})
+    environment.filters.update({"duration": duration, "weekday": _weekday, "words": words})
     environment.globals.update({"link": link, "places": places, "version": __version__, "titles": TITLES})
     return environment

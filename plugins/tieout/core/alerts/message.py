@@ -50,15 +50,21 @@ class Message:
     html: str
 
 
-def compose(alerts: Sequence[Alert], link: Callable[[Alert], str]) -> Message:
-    """Return the message for *alerts* (at least one, ordered by kind); *link* is where to look at one of them."""
+def compose(alerts: Sequence[Alert], link: Callable[[Alert], str], runbook: Callable[[str], str]) -> Message:
+    """Return the message for *alerts* (at least one, ordered by kind).
+
+    *link* is the address of the page that shows the cause of an alert, *runbook* that of what to do about a kind.
+    """
     kinds = [(kind, list(group)) for kind, group in groupby(alerts, key=attrgetter("kind"))]
     title = "tieout: " + ", ".join(f"{len(group)} {kind}" for kind, group in kinds)
     lines, blocks = list[str](), list[str]()
     for kind, group in kinds:
         name, advice = KINDS[kind]
-        lines += [f"{name} ({len(group)})", advice]
-        blocks.append(f"<h3>{html.escape(name)} ({len(group)})</h3><p>{html.escape(advice)}</p><ul>")
+        lines += [f"{name} ({len(group)})", f"{advice}  {runbook(kind)}"]
+        blocks.append(
+            f"<h3>{html.escape(name)} ({len(group)})</h3><p>{html.escape(advice)} "
+            f'<a href="{html.escape(runbook(kind))}">What it means and what to do</a></p><ul>'
+        )
         for alert in group[:MAX_NAMED]:
             lines.append(f"- {describe(alert)}  {link(alert)}")
             blocks.append(f'<li><a href="{html.escape(link(alert))}">{html.escape(describe(alert))}</a></li>')

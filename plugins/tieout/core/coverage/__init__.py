@@ -1,5 +1,6 @@
 """What the ledger proves, what it lacks, until when that can still be had, and what is to be done about it."""
 
+from tieout.core.coverage.certified import remember_certified
 from tieout.core.coverage.declared import Declared, plain, where
 from tieout.core.coverage.forecast import Forecast, call_spacing, forecast, forecast_table
 from tieout.core.coverage.lost import Gap, LostReport, record_lost
@@ -29,6 +30,7 @@ __all__ = [
     "plain",
     "plan_batches",
     "record_lost",
+    "remember_certified",
     "repairs",
     "where",
 ]

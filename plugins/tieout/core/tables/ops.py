@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ARRAY, CheckConstraint, Column, Identity, Index, Interval, Table, Text, func
 from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
 from tieout.core.tables.base import big, ident, instant, jsonb, metadata, number, text
 
@@ -65,8 +66,31 @@ readings = Table(
     CheckConstraint("state in ('landed', 'certified', 'suspect')", name="state"),
     CheckConstraint("slice_start < slice_end", name="slice"),
     Index("ix_readings_slice", "provider", "feed", "agent", "slice_start", "slice_end"),
+    Index("ix_readings_loaded_at", "loaded_at"),
+    Index(
+        "ix_readings_uncertified",
+        "provider",
+        "feed",
+        "agent",
+        "slice_start",
+        postgresql_where=sql("state <> 'certified'"),
+    ),
     schema="ops",
     comment="One certificate per reading of a slice.",
+)
+
+certified = Table(
+    "certified",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("feed", primary_key=True),
+    ident("agent", primary_key=True),
+    Column("g_types", ARRAY(Text), nullable=False, comment="JDB: the game types for which it was reckoned"),
+    Column("ranges", TSTZMULTIRANGE, nullable=False),
+    Column("active", TSTZMULTIRANGE, nullable=False, comment="of readings that brought rows"),
+    instant("as_of", nullable=False, comment="the database's clock when the monitor looked; later loads are not in it"),
+    schema="ops",
+    comment="The certified time of each feed, kept by the monitor so that nobody adds up all readings for a page.",
 )
 
 lost = Table(
@@ -117,6 +141,12 @@ quota = Table(
     big("given_up", nullable=False, server_default=sql("0"), comment="slots whose caller woke too late"),
     big("throttled", nullable=False, server_default=sql("0")),
     instant("throttled_at"),
+    jsonb(
+        "used",
+        nullable=False,
+        server_default=sql("'{}'"),
+        comment="hour (of the epoch) to calls granted and the seconds their slots took, of the last 24 hours",
+    ),
     instant("updated_at", nullable=False, server_default=func.now()),
     schema="ops",
     comment="One row per rate-limited thing: provider, endpoint and merchant id.",

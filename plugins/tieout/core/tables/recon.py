@@ -205,6 +205,8 @@ breaks = Table(
         name="acceptance",
     ),
     Index("ix_breaks_agent_day", "agent", "day"),
+    Index("ix_breaks_opened_at", "opened_at", "break_id"),
+    Index("ix_breaks_size", sql("abs(amount)"), "break_id"),
     Index("ix_breaks_accepted", "agent", "accepted_until", postgresql_where=sql("state = 'accepted'")),
     schema="recon",
     comment="One row per agent, rebate and reason; it lives on through healing and reopening.",

@@ -1,5 +1,5 @@
 -- The agents of a page and how many there are, of the feeds somebody may see.
--- Parameters: dags, provider, feed, agent (part of a name), page_size, page_start.
+-- Parameters: dags, provider, feed, agent (part of a name), merchant, page_size, page_start.
 SELECT
     a.provider,
     a.agent,
@@ -9,6 +9,7 @@ WHERE
     a.provider || '__' || a.feed || '__' || a.agent = any(%(dags)s::text[])
     AND (%(provider)s::text IS NULL OR a.provider = %(provider)s)
     AND (%(feed)s::text IS NULL OR a.feed = %(feed)s)
+    AND (%(merchant)s::text IS NULL OR a.merchant_id = %(merchant)s)
     AND (%(agent)s::text IS NULL OR strpos(a.agent, %(agent)s) > 0)
 GROUP BY a.provider, a.agent
 ORDER BY a.provider, a.agent

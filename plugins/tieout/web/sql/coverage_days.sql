@@ -9,7 +9,6 @@ WITH feeds AS MATERIALIZED (
         a.agent,
         a.lag,
         a.reach,
-        a.g_types,
         a.first_known_at,
         w.width,
         CASE WHEN f.floor < w.since THEN f.floor + w.width ELSE f.floor END AS since,
@@ -33,27 +32,23 @@ proofs AS MATERIALIZED (
         f.feed,
         f.agent,
         p.certified,
-        p.suspect,
-        p.landed,
-        p.active
+        p.active,
+        u.suspect,
+        u.landed
     FROM feeds AS f
+    INNER JOIN ops.proofs AS p ON p.provider = f.provider AND p.feed = f.feed AND p.agent = f.agent
     CROSS JOIN LATERAL (
         SELECT
-            coalesce(
-                range_agg(tstzrange(r.slice_start, r.slice_end))
-                FILTER (WHERE r.state = 'certified' AND r.g_types @> f.g_types), '{}'
-            ) AS certified,
             coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'suspect'), '{}')
                 AS suspect,
             coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'landed'), '{}')
-                AS landed,
-            coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.rows > 0), '{}') AS active
+                AS landed
         FROM ops.readings AS r
         WHERE
-            r.provider = f.provider AND r.feed = f.feed AND r.agent = f.agent
+            r.provider = f.provider AND r.feed = f.feed AND r.agent = f.agent AND r.state <> 'certified'
             AND r.slice_start < f.until + f.width
             AND r.slice_end > f.since
-    ) AS p
+    ) AS u
 ),
 
 -- Materialized: its state would be worked out anew for each of the counts.

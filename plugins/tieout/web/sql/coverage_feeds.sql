@@ -26,7 +26,8 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS fresh ON TRUE
 LEFT JOIN LATERAL (
-    SELECT max(r.loaded_at) AS loaded_at
+    -- An expression: the index on loaded_at would walk through the newest loads of all feeds until it meets this one.
+    SELECT max(r.loaded_at + interval '0') AS loaded_at
     FROM ops.readings AS r
     WHERE
         r.provider = a.provider AND r.feed = a.feed AND r.agent = a.agent

@@ -1,13 +1,17 @@
--- Feeds that are not complete, over all time that providers can still be asked for and a day beyond, worst first.
--- Most feeds are complete: whether anything is uncovered is asked before looking at slices.
+-- Feeds that are not complete, over all time that providers can still be asked for and a day beyond, most urgent first.
+-- What is certified stands in ops.proofs; only what is left open is looked at slice by slice. Certificates are never
+-- taken back: what the monitor wrote down stays true.
 -- Parameters: none; the caller leaves out what its viewer may not see.
 WITH expected AS MATERIALIZED (
     SELECT
         a.provider,
         a.feed,
         a.agent,
-        a.g_types,
-        tstzrange(w.since, w.until) AS range
+        a.reach,
+        a.first_known_at,
+        d.width,
+        d.anchor,
+        tstzmultirange(tstzrange(w.since, w.until)) AS ranges
     FROM ops.agents AS a
     CROSS JOIN
         LATERAL (
@@ -25,38 +29,72 @@ WITH expected AS MATERIALIZED (
     WHERE w.since < w.until
 ),
 
+uncovered AS MATERIALIZED (
+    SELECT
+        e.*,
+        e.ranges - p.certified AS gaps
+    FROM expected AS e
+    INNER JOIN ops.proofs AS p ON p.provider = e.provider AND p.feed = e.feed AND p.agent = e.agent
+),
+
 incomplete AS MATERIALIZED (
     SELECT
-        e.provider,
-        e.feed,
-        e.agent
-    FROM expected AS e
-    WHERE
-        NOT coalesce((
-            SELECT range_agg(tstzrange(r.slice_start, r.slice_end))
+        u.*,
+        p.suspect,
+        p.landed
+    FROM uncovered AS u
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'suspect'), '{}')
+                    AS suspect,
+                coalesce(range_agg(tstzrange(r.slice_start, r.slice_end)) FILTER (WHERE r.state = 'landed'), '{}')
+                    AS landed
             FROM ops.readings AS r
-            WHERE
-                r.provider = e.provider AND r.feed = e.feed AND r.agent = e.agent
-                AND r.state = 'certified' AND r.g_types @> e.g_types
-                AND r.slice_start < upper(e.range) AND r.slice_end > lower(e.range)
-        ), '{}') @> e.range
+            WHERE r.provider = u.provider AND r.feed = u.feed AND r.agent = u.agent AND r.state <> 'certified'
+        ) AS p
+    WHERE NOT isempty(u.gaps)
+),
+
+slices AS MATERIALIZED (
+    SELECT
+        i.provider,
+        i.feed,
+        i.agent,
+        s.slice_start + i.reach AS deadline,
+        CASE
+            WHEN i.suspect && s.covers THEN 'suspect'
+            WHEN i.landed && s.covers THEN 'landed'
+            WHEN s.slice_start + i.reach < i.first_known_at THEN 'never_ours'
+            WHEN s.slice_start < now() - i.reach THEN 'lost'
+            ELSE 'missing'
+        END AS status
+    FROM incomplete AS i
+    CROSS JOIN
+        LATERAL (
+            -- Two gaps may lie in one slice.
+            SELECT DISTINCT
+                g.slice_start,
+                tstzrange(g.slice_start, g.slice_start + i.width) AS covers
+            FROM unnest(i.gaps) AS gap
+            CROSS JOIN
+                LATERAL generate_series(
+                    date_bin(i.width, lower(gap), i.anchor), upper(gap) - interval '1 microsecond', i.width
+                ) AS g (slice_start)
+        ) AS s
 )
 
 SELECT
-    s.provider,
-    s.feed,
-    s.agent,
+    provider,
+    feed,
+    agent,
     now() AS as_of,
-    count(*) FILTER (WHERE s.status = 'landed') AS landed,
-    count(*) FILTER (WHERE s.status = 'suspect') AS suspect,
-    count(*) FILTER (WHERE s.status = 'missing') AS missing,
-    count(*) FILTER (WHERE s.status = 'lost') AS lost,
-    min(s.deadline) FILTER (WHERE s.status <> 'lost' AND s.deadline >= now()) AS deadline
-FROM incomplete AS i
-INNER JOIN ops.agents AS a ON a.provider = i.provider AND a.feed = i.feed AND a.agent = i.agent
-INNER JOIN ops.slice_status AS s ON s.provider = i.provider AND s.feed = i.feed AND s.agent = i.agent
-WHERE
-    s.status IN ('landed', 'suspect', 'missing', 'lost')
-    AND (s.status <> 'lost' OR s.deadline >= a.first_known_at)
-GROUP BY s.provider, s.feed, s.agent
-ORDER BY deadline ASC NULLS LAST, lost DESC, s.provider ASC, s.agent ASC, s.feed ASC
+    count(*) FILTER (WHERE status = 'landed') AS landed,
+    count(*) FILTER (WHERE status = 'suspect') AS suspect,
+    count(*) FILTER (WHERE status = 'missing') AS missing,
+    count(*) FILTER (WHERE status = 'lost') AS lost,
+    min(deadline) FILTER (WHERE status <> 'lost' AND deadline >= now()) AS deadline
+FROM slices
+WHERE status <> 'never_ours'
+GROUP BY provider, feed, agent
+ORDER BY deadline ASC NULLS LAST, lost DESC, provider ASC, agent ASC, feed ASC

@@ -20,8 +20,7 @@ SELECT
     d.matched,
     d.broken,
     d.pending,
-    d.unprovable,
-    count(*) OVER () AS total
+    d.unprovable
 FROM recon.daily AS d
 WHERE
     d.agent = any(%(agents)s::text[])

@@ -2,6 +2,7 @@
 SELECT
     d.currency,
     d.day,
+    count(*) AS lines,
     sum(d.bet_turnover) AS bet_turnover,
     sum(d.rebated_turnover) AS rebated_turnover,
     sum(d.unclaimed_turnover) AS unclaimed_turnover,

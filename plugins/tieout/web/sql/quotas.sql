@@ -1,4 +1,5 @@
--- The rate-limited things of the given agents' merchants. Parameters: providers, agents.
+-- The rate-limited things of the given agents' merchants, and the share of their time that calls have used: this hour
+-- so far, and from the same hour yesterday on. Parameters: providers, agents.
 SELECT
     q.provider,
     q.endpoint,
@@ -11,6 +12,10 @@ SELECT
     q.given_up,
     q.throttled,
     q.throttled_at,
+    u.calls_hour,
+    u.seconds_hour / greatest(1, extract(EPOCH FROM now()) - h.began) AS share_hour,
+    u.calls_day,
+    u.seconds_day / (extract(EPOCH FROM now()) - h.began + 86400) AS share_day,
     (
         SELECT count(*)
         FROM jsonb_each(q.waiting) AS w (caller, entry)
@@ -30,4 +35,17 @@ FROM (
     GROUP BY a.provider, a.merchant_id
 ) AS m
 INNER JOIN ops.quota AS q ON q.provider = m.provider AND q.merchant_id = m.merchant_id
+CROSS JOIN LATERAL (SELECT floor(extract(EPOCH FROM now()) / 3600) * 3600 AS began) AS h
+CROSS JOIN
+    LATERAL (
+        SELECT
+            coalesce(sum((e.amount ->> 'calls')::bigint) FILTER (WHERE e.hour::bigint * 3600 = h.began), 0)::bigint
+                AS calls_hour,
+            coalesce(sum((e.amount ->> 'seconds')::numeric) FILTER (WHERE e.hour::bigint * 3600 = h.began), 0)
+                AS seconds_hour,
+            coalesce(sum((e.amount ->> 'calls')::bigint), 0)::bigint AS calls_day,
+            coalesce(sum((e.amount ->> 'seconds')::numeric), 0) AS seconds_day
+        FROM jsonb_each(q.used) AS e (hour, amount)
+        WHERE e.hour::bigint * 3600 >= h.began - 86400
+    ) AS u
 ORDER BY q.provider, q.merchant_id, q.endpoint

@@ -134,6 +134,7 @@
       const frame = map.closest(".scroll");
       frame.scrollLeft = frame.scrollWidth;
     }
+    document.querySelector("[data-shown]")?.scrollIntoView({ block: "center" });
     for (const part of document.querySelectorAll("[data-part]")) load(part);
     for (const button of document.querySelectorAll("[data-call]")) {
       button.addEventListener("click", () => call(button));

@@ -1,0 +1,151 @@
+"""Lists that are filtered, sorted, paged and exported alike: each is declared by its statement and its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Literal
+
+from fastapi import HTTPException, Response
+from psycopg import sql
+
+from tieout.core.recon.statement import plain_cell
+from tieout.core.slices import stamp
+from tieout.web.access import Viewer
+from tieout.web.export import csv_answer
+from tieout.web.query import Paging, Query, Sorting, days_before, today
+from tieout.web.render import page, places
+from tieout.web.warehouse import Row, reading
+
+ROWS_A_PAGE = 50
+Kind = Literal["text", "id", "day", "instant", "amount", "signed", "count", "share", "state", "sentence"]
+NUMBERS = ("amount", "signed", "count", "share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a list: ``name`` in the statement and the file, how it looks, and where a cell leads.
+
+    ``sort``: the statement's column it is sorted by, None: it is not. ``link``: a row's address, None: plain.
+    """
+
+    name: str
+    title: str
+    kind: Kind = "text"
+    sort: str | None = None
+    link: Callable[[Row], str | None] | None = None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it stands to the right."""
+        return self.kind in NUMBERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select:
+    """A filter with given values; ``default`` holds where the address says nothing, None: all."""
+
+    name: str
+    title: str
+    options: tuple[str, ...]
+    default: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A list at ``path``, its file at ``<path>.csv``.
+
+    ``statement`` takes the filters, what the viewer may see (``dags``, ``agents``), and days, ``first`` and ``last``,
+    null without. ``window``: how many days are shown where the address names none, None: all. ``groups``: columns whose
+    combinations are counted above the list. ``beside``: further links, made of the filters.
+    """
+
+    path: str
+    title: str
+    lead: str
+    statement: str
+    columns: tuple[Column, ...]
+    sort: str
+    ties: tuple[str, ...]
+    nothing: str
+    selects: tuple[Select, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    groups: tuple[str, ...] = ()
+    window: int | None = 30
+    beside: Callable[[Mapping[str, Any]], Sequence[tuple[str, str]]] = lambda filters: ()
+
+    @cached_property
+    def sortable(self) -> dict[str, str]:
+        """What may be sorted by: the name in the address and the statement's column."""
+        return {column.name: column.sort for column in self.columns if column.sort}
+
+    def filters(self, query: Query, viewer: Viewer) -> dict[str, Any]:
+        """Return the statement's parameters. Raises HTTP 400 naming the one that is wrong."""
+        last, first = query.day("last"), query.day("first")
+        if self.window is not None:
+            last = last or today()
+            first = first or days_before(last, self.window - 1)
+        if first and last and first > last:
+            raise HTTPException(400, "The first day is after the last.")
+        chosen = {
+            select.name: query.choice(select.name, (*select.options, "all"), select.default or "all")
+            for select in self.selects
+        }
+        return {
+            "dags": viewer.dags,
+            "agents": viewer.reconciled_agents,
+            "agent": query.text("agent"),
+            "first": first,
+            "last": last,
+            **{name: query.text(name) for name, _ in self.texts},
+            **{name: None if value == "all" else value for name, value in chosen.items()},
+        }
+
+    def page(self, query: Query, viewer: Viewer) -> Response:
+        """Return a page of the list."""
+        filters = self.filters(query, viewer)
+        sorting = Sorting.of(query, self.sortable, self.sort)
+        number, size = query.whole("page", default=1), query.whole("size", default=ROWS_A_PAGE, most=500)
+        paging = Paging(page=number, size=size)
+        with reading() as snapshot:
+            counts = snapshot.rows(self.statement, filters, around=self._counted)
+            rows = snapshot.rows(
+                self.statement,
+                {**filters, "page_size": size, "page_start": paging.offset},
+                tail=sorting.page(*self.ties),
+            )
+        asked = any(filters[name] for name in ("agent", *(name for name, _ in self.texts)))
+        return page(
+            "listing.html", query=query, listing=self, filters=filters, sorting=sorting, rows=rows,
+            counts=counts if self.groups else [], agents=viewer.reconciled_agents[:1000],
+            digits=places(rows, *(column.name for column in self.columns if column.kind in ("amount", "signed"))),
+            paging=Paging(page=number, size=size, total=sum(row["found"] for row in counts)),
+            is_filtered=asked or any(query.values.get(select.name) for select in self.selects),
+        )  # fmt: skip
+
+    def csv(self, query: Query, viewer: Viewer) -> Response:
+        """Return the whole list as a file."""
+        order = Sorting.of(query, self.sortable, self.sort).clause(*self.ties)
+        names = [column.name for column in self.columns]
+        return csv_answer(
+            self.path, names, lambda row: [_cell(row[name]) for name in names],
+            statement=self.statement, parameters=self.filters(query, viewer), order=order,
+        )  # fmt: skip
+
+    @property
+    def _counted(self) -> sql.SQL:
+        names = ", ".join(self.groups)
+        grouped = f" GROUP BY {names} ORDER BY count(*) DESC, {names}" if names else ""
+        # The names are our own, and the statement goes where the braces are.
+        return sql.SQL(f"SELECT {names}{', ' if names else ''}count(*) AS found FROM ({{}}) AS f{grouped}")
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return plain_cell(value) if isinstance(value, str) else "" if value is None else value
