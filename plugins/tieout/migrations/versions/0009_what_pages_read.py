@@ -1,7 +1,4 @@
-"""What pages read: certified time per feed, use of each quota by the hour, and indexes.
-
-It follows 0007 here; whoever brings branches together links it to the newest one.
-"""
+"""What pages read: certified time per feed, use of each quota by the hour, and indexes."""
 
 from __future__ import annotations
 
