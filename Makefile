@@ -1,5 +1,6 @@
 # make demo   a complete run with simulated providers (ONCE=1: exits by itself)
 # make test   the whole test suite
+# make distributed  docker-compose.yaml without Docker: two Celery workers, one is killed (needs redis-server)
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
 # make bench  benchmarks against their goals (ONLY=name selects one, FULL=1: the largest sizes, JSON=file and
 #             MARKDOWN=file keep the figures)
@@ -13,7 +14,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := uv==0.13.8
 
-.PHONY: setup demo chaos bench screenshots test docs lint lock clean
+# The image's packages and nothing else (see Dockerfile): what docker-compose.yaml runs is run from here.
+IMAGE  := .venv-celery
+
+.PHONY: setup demo distributed chaos bench screenshots test docs lint lock clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +32,17 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 demo: setup
 	@PYTHONPATH=include $(BIN)/python -m demo $(if $(ONCE),--once)
+
+$(IMAGE)/.ready: $(VENV)/.ready requirements.txt requirements-celery.txt requirements.lock
+	@echo "Setting up $(IMAGE) …"
+	@$(PYTHON) -m venv --without-pip $(IMAGE)
+	@$(BIN)/uv pip install --quiet --system-certs --python $(IMAGE)/bin/python --require-hashes \
+		--requirement requirements.txt --requirement requirements-celery.txt --constraint requirements.lock
+	@$(BIN)/uv pip install --quiet --system-certs --python $(IMAGE)/bin/python --no-deps --editable .
+	@touch $@
+
+distributed: $(IMAGE)/.ready
+	@PYTHONPATH=include $(BIN)/python -m distributed
 
 chaos: setup
 	@PYTHONPATH=include $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED))
@@ -55,4 +70,4 @@ lock: setup
 		--generate-hashes --quiet -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(IMAGE) .demo .distributed .pytest_cache .mypy_cache .ruff_cache

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before anything imports Airflow: its home must not be the user's.
 _HOME = tempfile.mkdtemp(prefix="tieout-tests-")
@@ -25,6 +26,31 @@ from sqlalchemy import URL  # noqa: E402
 from demo.postgres import EmbeddedPostgres  # noqa: E402
 from readings import Reading  # noqa: E402
 from tieout.migrations import upgrade  # noqa: E402
+
+if TYPE_CHECKING:
+    from object_store import Requests, Store
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[tuple[str, Requests]]:
+    """An S3 server for the whole run and what it was asked."""
+    # Imported for those who ask for it only: Amazon's clients take a second.
+    from object_store import serve_s3
+
+    with serve_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: tuple[str, Requests]) -> Store:
+    """An empty bucket."""
+    from object_store import Store
+
+    url, requests = s3_server
+    store = Store(url=url, bucket=f"b{uuid.uuid4().hex[:12]}", requests=requests)
+    store.client.create_bucket(Bucket=store.bucket)
+    requests.seen.clear()
+    return store
 
 
 @pytest.fixture(scope="session")

@@ -60,9 +60,17 @@ class Differences:
 
 
 def compare(
-    db: psycopg.Connection, simulator: str, *, feed: str, agent: str, start: datetime, end: datetime, into: Differences
+    db: psycopg.Connection,
+    simulator: str,
+    *,
+    feed: str,
+    agent: str,
+    start: datetime,
+    end: datetime,
+    into: Differences,
+    merchant: str | None = None,
 ) -> None:
-    """Compare one feed of one agent over ``[start, end)``; the simulator knows the agent by the same name."""
+    """Compare one feed of one agent over ``[start, end)``; *merchant*: the simulator's name for it, if another one."""
     shape = SHAPES[feed]
     stored: dict[tuple[Any, ...], Row] = {}
     for row in _staging(db, shape, agent):
@@ -71,7 +79,7 @@ def compare(
             into.note("duplicated", f"{feed} {agent} {key}")
         stored[key] = row
     seen = set()
-    for truth in truth_rows(simulator, feed=feed, agent=agent, start=start, end=end):
+    for truth in truth_rows(simulator, feed=feed, agent=merchant or agent, start=start, end=end):
         expected = {shape.rename.get(snake(name), snake(name)): value for name, value in truth.items()}
         into.rows += 1
         key = tuple(_as_stored(expected[name], name) for name in shape.key)

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NoReturn
 
 import psycopg
 from rich.console import Console
@@ -24,6 +17,7 @@ from demo.processes import PortBusy, ProcessDied, Processes, end_leftovers, requ
 from demo.progress import ProgressView, judged_days, read_feeds
 from demo.report import Comparison, found_breaks, planted_breaks, print_breaks, print_daily
 from demo.scenario import FEEDS_QUOTA_SCALE, SIMULATOR_QUOTA_SCALE, Scenario
+from demo.session import SessionFailed, Stopped, only_one, start_afresh, stop_on_signals
 from demo.simulated import SimulatedProviders
 from tieout.core.warehouse import conninfo
 
@@ -34,39 +28,22 @@ PASSWORD = "admin"
 SETTINGS = {"TIEOUT_COVERAGE_POKE_SECONDS": "10", "TIEOUT_AFTER_LOADS_SECONDS": "60"}
 
 
-class Stopped(Exception):
-    """The demo was asked to stop (Ctrl-C or SIGTERM)."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; 0 when everything is certified and breaks found = breaks planted, 2 for errors to be mended."""
     options = _options(arguments)
     # Into a file or a pipe, tables keep a width that shows every column.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    stop_on_signals("Stopping Airflow, the simulator and PostgreSQL …")
     try:
-        with only_one(LOCK):
+        with only_one(LOCK, what="demo"):
             return run(console, options)
     except Stopped:
         console.print("Stopped; everything the demo started has ended.")
         return 130
-    except (PortBusy, StackError, ProcessDied, DemoFailed) as error:
+    except (PortBusy, StackError, ProcessDied, SessionFailed) as error:
         # Plain print: a message may hold square brackets.
         print(f"demo: {error}", file=sys.stderr)
         return 2
-
-
-class DemoFailed(RuntimeError):
-    """The demo cannot go on; the message says why and what to do."""
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    # A second Ctrl-C must not interrupt the clean-up of the first.
-    for ignored in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ignored, signal.SIG_IGN)
-    print("\nStopping Airflow, the simulator and PostgreSQL …", flush=True)
-    raise Stopped
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -89,17 +66,6 @@ def _port(setting: str, default: int) -> int:
     return int(text)
 
 
-@contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Hold *lock* while the demo runs. Raises DemoFailed when another demo of this checkout does."""
-    with lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DemoFailed("another demo of this checkout is running; stop it with Ctrl-C first.") from None
-        yield
-
-
 def run(console: Console, options: argparse.Namespace) -> int:
     """Set everything up, follow it, report."""
     ended = end_leftovers(FOLDER / "processes.json")
@@ -107,7 +73,7 @@ def run(console: Console, options: argparse.Namespace) -> int:
         console.print(f"Ended what an earlier demo left running: {', '.join(ended)}")
     require_free_port(options.port, setting="DEMO_PORT", what="Airflow")
     require_free_port(options.simulator_port, setting="DEMO_SIMULATOR_PORT", what="the simulator")
-    _start_afresh(FOLDER)
+    start_afresh(FOLDER)
     scenario = Scenario.of(datetime.now(UTC))
     feeds = FOLDER / "feeds.yaml"
     scenario.write_feeds(feeds)
@@ -138,17 +104,6 @@ def run(console: Console, options: argparse.Namespace) -> int:
                 processes.check()
                 time.sleep(1)
     return code
-
-
-def _start_afresh(folder: Path) -> None:
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir()
-    except OSError as error:
-        raise DemoFailed(
-            f"cannot clear {folder}: {error}; remove it by hand (an earlier run may be another user's)."
-        ) from error
 
 
 def _introduce(console: Console, scenario: Scenario) -> None:

@@ -11,25 +11,18 @@ import os
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import requests
-
+from demo.airflow_api import USER, AirflowApi, StackError
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-USER = "admin"
-READY_TIMEOUT = 120.0
-
-
-class StackError(RuntimeError):
-    """Airflow could not be set up or did not become ready."""
+__all__ = ["ROOT", "USER", "AirflowStack", "StackError"]
 
 
 @dataclass
@@ -56,7 +49,7 @@ class AirflowStack:
         self.port = self.port or free_port()
         self.landing = self.home / "landing"
         self._env = self._environment()
-        self._token = ""
+        self._api = AirflowApi(self.url, self.password)
 
     @property
     def url(self) -> str:
@@ -105,38 +98,16 @@ class AirflowStack:
 
     def wait_until_ready(self, progress: Callable[[], None] = lambda: None) -> None:
         """Return when every component reports healthy. Raises StackError or ProcessDied."""
-        deadline = time.monotonic() + READY_TIMEOUT
-        while True:
+
+        def meanwhile() -> None:
             self.processes.check()
-            health = self._health()
-            if health and all(part.get("status") == "healthy" for part in health.values()):
-                return
-            if time.monotonic() > deadline:
-                raise StackError(f"Airflow is not healthy after {READY_TIMEOUT:.0f} s: {health}")
             progress()
-            time.sleep(0.5)
+
+        self._api.wait_until_healthy(meanwhile)
 
     def api(self, method: str, path: str, **kwargs: Any) -> Any:
         """Call Airflow's REST API (``/api/v2``) as the admin and return the JSON answer. Raises StackError."""
-        if not self._token:
-            login = requests.post(
-                f"{self.url}/auth/token", json={"username": USER, "password": self.password}, timeout=30
-            )
-            login.raise_for_status()
-            self._token = login.json()["access_token"]
-        headers = {"Authorization": f"Bearer {self._token}"}
-        answer = requests.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **kwargs)
-        if not answer.ok:
-            raise StackError(f"{method} {path} answered HTTP {answer.status_code}: {answer.text[:500]}")
-        return answer.json() if answer.content else None
-
-    def _health(self) -> dict[str, Any]:
-        try:
-            answer = requests.get(f"{self.url}/api/v2/monitor/health", timeout=5)
-            parts: dict[str, Any] = answer.json()
-        except (requests.RequestException, ValueError):
-            return {}
-        return parts
+        return self._api.call(method, path, **kwargs)
 
     def _run(self, module: str, stdin: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Child processes that never outlive the demo: own process groups, logs in files, stopped in reverse order."""
+"""Child processes that never outlive their owner: own sessions, logs in files, stopped in reverse order."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from types import TracebackType
 
 import psutil
 
+#: Seconds; then what has not ended by itself is ended.
 STOP_GRACE = 20.0
 
 
@@ -84,7 +85,7 @@ class Processes:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Start a component in a process group of its own."""
+        """Start a component in a session, and so a process group, of its own."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -105,19 +106,32 @@ class Processes:
                     f"{child.name} ended with exit code {code}; its log {child.log} ends:\n{child.tail()}"
                 )
 
+    def freeze(self, child: Child) -> None:
+        """Stop a component's processes where they stand, as when a machine hangs."""
+        _signal_session(child.process.pid, signal.SIGSTOP)
+
+    def thaw(self, child: Child) -> None:
+        """Let a frozen component go on."""
+        _signal_session(child.process.pid, signal.SIGCONT)
+
+    def kill(self, child: Child) -> None:
+        """End a component and everything it started at once, as when its machine dies; it is not missed afterwards."""
+        _signal_session(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        self.children.remove(child)
+        self._write_register()
+
     def stop(self) -> None:
         """Ask every group to end, last started first; end what does not."""
         for child in reversed(self.children):
             _signal_group(child.process.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_GRACE
         for child in reversed(self.children):
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                _signal_group(child.process.pid, signal.SIGKILL)
-                child.process.wait()
-            # Workers of a component that ended on its own may still live in its group.
-            _signal_group(child.process.pid, signal.SIGKILL)
+            # Workers of a component that ended on its own may still live in its session.
+            _signal_session(child.process.pid, signal.SIGKILL)
+            child.process.wait()
         self.children.clear()
         self.register.unlink(missing_ok=True)
 
@@ -144,7 +158,7 @@ def end_leftovers(register: Path) -> list[str]:
                 continue
             leader = psutil.Process(group["pid"])
             family = [leader, *leader.children(recursive=True)]
-            _signal_group(group["pid"], signal.SIGKILL)
+            _signal_session(group["pid"], signal.SIGKILL)
             # Their ports are free only when they are gone.
             psutil.wait_procs(family, timeout=STOP_GRACE)
             ended.append(str(group["name"]))
@@ -155,3 +169,20 @@ def end_leftovers(register: Path) -> list[str]:
 def _signal_group(pid: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
+
+
+def session_of(leader: int) -> list[int]:
+    """Return the processes of a component: Airflow gives each task a process group, but none leaves the session."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                found.append(pid)
+    return found
+
+
+def _signal_session(leader: int, number: int) -> None:
+    for pid in session_of(leader):
+        # A process that ends meanwhile needs no signal.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""What the demo reads: two whole days of all five feeds, quotas scaled down on both sides."""
+"""What the demo reads: whole days of all five feeds, quotas scaled down on both sides."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Scenario:
     slice_width: str = "1h"
 
     @classmethod
-    def of(cls, now: datetime) -> Scenario:
-        """Return the newest scenario all of whose slices are ready at *now*.
+    def of(cls, now: datetime, *, days: int = 2) -> Scenario:
+        """Return the newest scenario of so many *days* all of whose slices are ready at *now*.
 
         JDB decides: the day that begins at 04:00 UTC of day D is ready at 05:00 UTC of day D + 2.
         """
         midnight = _midnight(now.astimezone(UTC) - timedelta(hours=5))
-        return cls(start=midnight - 3 * DAY, end=midnight - DAY + timedelta(hours=2))
+        return cls(start=midnight - (days + 1) * DAY, end=midnight - DAY + timedelta(hours=2))
 
     @property
     def settlement_days(self) -> list[str]:

@@ -69,7 +69,7 @@ class SimulatedProviders:
         answer = requests.get(
             f"{self.url}/_sim/truth/breaks",
             params={
-                "agent": _agent_id("lucko"),
+                "agent": merchant_id("lucko"),
                 "from": str(int(self.scenario.start.timestamp()) * 1000),
                 "to": str(int(self.scenario.end.timestamp()) * 1000),
             },
@@ -86,5 +86,6 @@ class SimulatedProviders:
         return sum(int(entry["violations"]) for entry in answer.json())
 
 
-def _agent_id(provider: str) -> str:
+def merchant_id(provider: str) -> str:
+    """Return what the simulator calls the agent of *provider* that is there unless others are asked for."""
     return next(agent.agent_id for agent in DEFAULT_AGENTS if agent.provider == provider)

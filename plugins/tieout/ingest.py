@@ -18,12 +18,13 @@ from tieout.core import ledger
 from tieout.core.clock import Clock
 from tieout.core.errors import SuspectReading, located
 from tieout.core.feed import FeedSpec
-from tieout.core.landing import PathLike, below
+from tieout.core.landing import below
 from tieout.core.ledger import Certificate
 from tieout.core.load import load_reading
 from tieout.core.pull import Caller, PullPlan, SlicePuller
 from tieout.core.quota import PostgresQuota, QuotaKey
 from tieout.core.slices import Slice
+from tieout.core.storage import PathLike
 from tieout.core.warehouse import connect
 
 if TYPE_CHECKING:

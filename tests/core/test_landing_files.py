@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,25 +18,27 @@ from airflow.sdk import ObjectStoragePath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tieout.core import landing
+from tieout.core import landing, storage
 from tieout.core.errors import FatalError, Unreachable
 from tieout.core.feed import FeedOptions
-from tieout.core.landing import Manifest, PathLike, ReadingWriter, WindowEntry
+from tieout.core.landing import Manifest, ReadingWriter, WindowEntry
 from tieout.core.replay import readings_covering
 from tieout.core.slices import Slice
+from tieout.core.storage import PathLike
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SLICE = Slice(START, START + timedelta(hours=1))
 REQUESTED = datetime(2026, 3, 1, 13, 2, 3, 456789, tzinfo=UTC)
 BODIES = [b'{"a": 1.10}', b"", b"\xff\x00 no json at all", "中".encode() * 5000]
 
-Base = Callable[[Path], Any]
-BASES: list[Base] = [lambda path: path, lambda path: ObjectStoragePath(f"file://{path}")]
 
-
-@pytest.fixture(params=BASES, ids=["pathlib", "ObjectStoragePath"])
+@pytest.fixture(params=["pathlib", "file", "s3"])
 def base(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    return request.param(tmp_path / "landing")
+    """A landing base: a folder as pathlib and as Airflow see it, and a folder of a bucket."""
+    if request.param == "s3":
+        return request.getfixturevalue("s3").base / "landing"
+    folder = tmp_path / "landing"
+    return folder if request.param == "pathlib" else ObjectStoragePath(f"file://{folder}")
 
 
 def folder_of(base: PathLike, slice_: Slice = SLICE) -> PathLike:
@@ -58,11 +59,11 @@ def land(
     return writer.write_manifest(manifest), manifest
 
 
-def test_layout(base: Any, tmp_path: Path) -> None:
+def test_layout(base: Any) -> None:
     path, _ = land(base)
     folder = "landing/lucko/bets/acme/2026-03-01/20260301T120000Z_20260301T130000Z/20260301T130203.456789Z-00000001"
     assert path.endswith(f"{folder}/manifest.json")
-    names = sorted(child.name for child in (tmp_path / folder).iterdir())
+    names = [child.name for child in storage.files_below(type(base)(path).parent, 1)]
     assert names == ["manifest.json", *(f"page-{number:05d}.json.gz" for number in (1, 2, 3, 4))]
 
 
@@ -205,15 +206,15 @@ def newest(base: Any) -> Any:
     return held.readings[0].manifest if held.readings else None
 
 
-def test_newest_whole_reading_is_found(base: Any, tmp_path: Path) -> None:
+def test_newest_whole_reading_is_found(base: Any) -> None:
     assert newest(base) is None
     land(base, "20260301T130000.000000Z-ffffffff")
     middle, _ = land(base, "20260302T130000.000000Z-00000000")
     ReadingWriter(folder_of(base), "20260303T130000.000000Z-00000000")  # no manifest: no reading
     assert str(newest(base)) == middle
     torn, _ = land(base, "20260304T130000.000000Z-00000000")
-    torn_file = Path(torn.removeprefix("file://"))
-    torn_file.write_bytes(torn_file.read_bytes()[:100])
+    torn_file = type(base)(torn)
+    storage.write(torn_file, storage.read(torn_file)[:100])
     assert str(newest(base)) == middle
     other = Slice(START, START + timedelta(minutes=30))
     land(base, "20260305T130000.000000Z-00000000", other)

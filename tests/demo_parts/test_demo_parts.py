@@ -13,10 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo.__main__ import DemoFailed, main, only_one
+from demo.__main__ import main
 from demo.processes import PortBusy, ProcessDied, Processes, end_leftovers, free_port, require_free_port
 from demo.report import Comparison
 from demo.scenario import Scenario
+from demo.session import SessionFailed, only_one
 from tieout.feeds import parse_agents
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -76,9 +77,9 @@ def test_a_port_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, caps
 
 def test_only_one_demo_of_a_checkout_runs(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
-    with only_one(lock), pytest.raises(DemoFailed, match="another demo"), only_one(lock):
+    with only_one(lock, what="demo"), pytest.raises(SessionFailed, match="another demo"), only_one(lock, what="demo"):
         pass
-    with only_one(lock):
+    with only_one(lock, what="demo"):
         pass
 
 

@@ -1,55 +1,17 @@
-"""docker-compose.yaml as Docker Compose reads it: YAML merged, variables replaced."""
+"""docker-compose.yaml with its variables filled in, and beside .env.example."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "docker-compose.yaml"
+from distributed.compose import FILE, REFERENCE, ROOT, Missing, interpolate, raw
+
+__all__ = ["FILE", "ROOT", "Missing", "interpolate", "raw"]
 EXAMPLE = ROOT / ".env.example"
-
-#: Everything Compose understands after a dollar sign and this file may use.
-REFERENCE = re.compile(
-    r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Z][A-Z0-9_]*)(?:(?P<kind>:\?|:-)(?P<text>[^}]*))?\}|(?P<wrong>))"
-)
-
-
-class Missing(Exception):
-    """A required variable is not set; the message is the one the file gives."""
-
-
-def raw() -> dict[str, Any]:
-    """Return the file as YAML, variables as they are written."""
-    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return loaded
-
-
-def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """Replace the variables in *value* as Compose does; a dollar sign that is no reference is an error."""
-    if isinstance(value, dict):
-        return {key: interpolate(child, environment) for key, child in value.items()}
-    if isinstance(value, list):
-        return [interpolate(child, environment) for child in value]
-    if not isinstance(value, str):
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        if match["escaped"]:
-            return "$"
-        if match["wrong"] is not None:
-            raise ValueError(f"a dollar sign that is neither ${{NAME}} nor $$: {value[match.start() :][:40]!r}")
-        found = environment.get(match["name"]) or ""
-        if not found and match["kind"] == ":?":
-            raise Missing(f"{match['name']}: {match['text']}")
-        return found or (match["text"] if match["kind"] == ":-" else "")
-
-    return REFERENCE.sub(replace, value)
 
 
 def references() -> dict[str, set[tuple[str, str]]]:

@@ -1,8 +1,8 @@
 """Landing: every answer of a provider as it came, and a manifest that makes them a reading.
 
 Layout: ``<base>/<provider>/<feed>/<agent>/<yyyy-mm-dd>/<start>Z_<end>Z/<reading_id>/page-00001.json.gz …,
-manifest.json``. Files are never rewritten. The manifest comes last: no manifest, no reading. Paths are anything
-that behaves like pathlib (``pathlib.Path``, Airflow's ``ObjectStoragePath``).
+manifest.json``. Files are never rewritten. The manifest comes last: no manifest, no reading. Paths are
+``pathlib.Path`` or Airflow's ``ObjectStoragePath``; ``tieout.core.storage`` knows what differs between them.
 """
 
 from __future__ import annotations
@@ -15,35 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from tieout.core import storage
 from tieout.core.errors import FatalError, Unreachable
 from tieout.core.slices import Slice, Window
+from tieout.core.storage import GONE, PathLike
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 #: No slice and no joined range of slices is longer; folders stand under the day their range begins on.
 LONGEST_RANGE = timedelta(days=1)
-
-#: Errors that a second look cannot mend; other OSErrors (a network file system, an object store) pass.
-GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
-
-
-class PathLike(Protocol):
-    """The part of pathlib that landing needs."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def parent(self) -> Any: ...
-    def __truediv__(self, other: str) -> PathLike: ...
-    def read_bytes(self) -> bytes: ...
-    def write_bytes(self, data: bytes) -> Any: ...
-    def mkdir(self, mode: int = ..., parents: bool = ..., exist_ok: bool = ...) -> None: ...
-    def exists(self) -> bool: ...
-    def iterdir(self) -> Iterator[Any]: ...
 
 
 class PageEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,7 +176,7 @@ class ReadingWriter:
         self.reading_id = reading_id
         self.pages_written = 0
         with _writing(self.folder, "the reading's folder"):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            storage.make_folder(self.folder)
 
     def write_page(self, body: bytes, *, rows: int, total: int | None, requested_at: datetime) -> PageEntry:
         """Store one answer compressed and return its entry. Raises Unreachable when it cannot be written."""
@@ -217,7 +201,7 @@ class ReadingWriter:
 
     def _write(self, name: str, data: bytes) -> None:
         with _writing(self.folder, name):
-            (self.folder / name).write_bytes(data)
+            storage.write(self.folder / name, data)
 
 
 @contextmanager
@@ -234,7 +218,7 @@ def _writing(folder: PathLike, what: str) -> Iterator[None]:
 def read_manifest(path: PathLike) -> Manifest:
     """Return the manifest at *path*. Raises FatalError when it is absent, torn or of a newer form."""
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(storage.read(path), type=Manifest)
     except GONE as error:
         raise FatalError(
             f"no manifest at {path}: {error}.",
@@ -257,7 +241,7 @@ def read_page(folder: PathLike, entry: PageEntry) -> bytes:
     path = folder / entry.file
     try:
         # One byte more than promised is enough to see that it is another file, however far it would unpack.
-        body = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(path.read_bytes(), entry.bytes + 1)
+        body = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(storage.read(path), entry.bytes + 1)
     except (*GONE, zlib.error) as error:
         raise FatalError(f"cannot read {path}: {error}.", advice="Restore the file or pull the slice again.") from error
     except OSError as error:
@@ -288,14 +272,11 @@ def landed_readings(base: PathLike, *, provider: str, feed: str, agent: str, ran
     found: list[LandedReading] = []
     day = (range_.start - LONGEST_RANGE).replace(hour=0, minute=0, second=0, microsecond=0)
     while day < range_.end:
-        for folder in _folders(base / provider / feed / agent / f"{day:%Y-%m-%d}"):
-            covered = _range_of(str(folder.name))
+        for manifest in _manifests(base / provider / feed / agent / f"{day:%Y-%m-%d}"):
+            reading = manifest.parent
+            covered = _range_of(str(reading.parent.name))
             if covered is not None and covered.start < range_.end and range_.start < covered.end:
-                found.extend(
-                    LandedReading(reading_id=str(reading.name), range=covered, manifest=reading / MANIFEST)
-                    for reading in _folders(folder)
-                    if (reading / MANIFEST).exists()
-                )
+                found.append(LandedReading(reading_id=str(reading.name), range=covered, manifest=manifest))
         day += timedelta(days=1)
     return sorted(found, key=lambda reading: reading.reading_id)
 
@@ -320,11 +301,12 @@ def below(base: PathLike, uri: str) -> PathLike:
 _DEPTH = 7
 
 
-def _folders(folder: PathLike) -> list[Any]:
+def _manifests(day: PathLike) -> list[PathLike]:
+    """Return the manifests of one day, which stand in its ranges' readings' folders."""
     try:
-        return sorted(folder.iterdir(), key=lambda path: str(path.name)) if folder.exists() else []
+        return [path for path in storage.files_below(day, 3) if path.name == MANIFEST]
     except OSError as error:
-        raise Unreachable(f"cannot read landing folder {folder}: {error}.") from error
+        raise Unreachable(f"cannot read landing folder {day}: {error}.") from error
 
 
 def _range_of(name: str) -> Slice | None:

@@ -24,11 +24,12 @@ from tieout.core.errors import FatalError, IdentityChanged, SuspectReading
 from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.history import HistorySql
 from tieout.core.incoming import IncomingSql
-from tieout.core.landing import Manifest, PathLike
+from tieout.core.landing import Manifest
 from tieout.core.ledger import Certificate, LoadedReading, later_readings, record_landed
 from tieout.core.merge import MergeSql
 from tieout.core.proof import Counts, Proof
 from tieout.core.rejects import DUPLICATE_KEY, KEY_COLLISION, RejectLog
+from tieout.core.storage import PathLike
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)

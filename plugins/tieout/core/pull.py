@@ -17,7 +17,6 @@ from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.landing import (
     Manifest,
     PageEntry,
-    PathLike,
     ReadingWriter,
     SliceEntry,
     WindowEntry,
@@ -27,6 +26,7 @@ from tieout.core.landing import (
 from tieout.core.quota import WIDENED_FOR, Priority, QuotaKey
 from tieout.core.replay import readings_covering
 from tieout.core.slices import Slice, Window, stamp
+from tieout.core.storage import PathLike
 
 log = logging.getLogger(__name__)
 

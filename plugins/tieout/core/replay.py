@@ -10,8 +10,9 @@ import psycopg
 
 from tieout.core.errors import FatalError
 from tieout.core.feed import FeedOptions
-from tieout.core.landing import LandedReading, Manifest, PathLike, landed_readings, read_manifest
+from tieout.core.landing import LandedReading, Manifest, landed_readings, read_manifest
 from tieout.core.slices import Slice
+from tieout.core.storage import PathLike
 
 DAY = timedelta(days=1)
 

@@ -22,10 +22,11 @@ from tieout.core import landing
 from tieout.core.contract import RowRejected
 from tieout.core.errors import ContractBroken
 from tieout.core.feed import FeedSpec, whole_windows
-from tieout.core.landing import Manifest, PathLike
+from tieout.core.landing import Manifest
 from tieout.core.pull import PullPlan, SlicePuller
 from tieout.core.recon.daily import statement
 from tieout.core.slices import stamp
+from tieout.core.storage import PathLike
 from tieout.core.warehouse import connect
 
 KIND = "control"

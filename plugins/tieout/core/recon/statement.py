@@ -6,6 +6,7 @@ Both are functions of the data alone: the same data gives the same bytes. They s
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -14,12 +15,13 @@ from string import Template
 
 from sqlalchemy import URL
 
+from tieout.core import storage
 from tieout.core.errors import Unreachable
-from tieout.core.landing import PathLike
 from tieout.core.recon.markup import chart, number, places_of, table, text
 from tieout.core.recon.statement_breaks import breaks_section
 from tieout.core.recon.statement_data import TREND, Row, StatementData, StatementOf, read_statement
 from tieout.core.slices import stamp
+from tieout.core.storage import PathLike
 
 __all__ = ["StatementOf", "breaks_csv", "plain_cell", "render", "write_statement"]
 
@@ -61,10 +63,11 @@ def write_statement(url: str | URL, of: StatementOf, base: PathLike) -> list[str
 def _write(folder: PathLike, name: str, content: bytes) -> None:
     try:
         path = folder / name
-        if path.exists() and path.read_bytes() == content:
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with contextlib.suppress(FileNotFoundError):
+            if storage.read(path) == content:
+                return
+        storage.make_folder(folder)
+        storage.write(path, content)
     except OSError as error:
         raise Unreachable(
             f"cannot write the statement {name} to {folder}: {error}.",

@@ -1,0 +1,1 @@
+"""``make distributed``: the services of docker-compose.yaml as processes of this machine; a worker is killed."""
