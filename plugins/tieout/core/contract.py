@@ -66,7 +66,8 @@ def _text(value: str | None) -> str | None:
     return value
 
 
-def _json(value: msgspec.Raw) -> str | None:
+def as_json(value: msgspec.Raw) -> str | None:
+    """Return nested JSON as text; None for nothing. Raises RowRejected for what jsonb cannot hold."""
     raw = bytes(value)
     if raw in (b"", b"null"):
         return None
@@ -128,7 +129,7 @@ def _epoch_or_null(value: int | None) -> int | None:
 
 
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
-    (lambda kind: msgspec.Raw in kind, _json),
+    (lambda kind: msgspec.Raw in kind, as_json),
     (lambda kind: list in kind, _jsonable),
     (lambda kind: str in kind, _text),
 )
@@ -227,6 +228,19 @@ class RowCodec:
         return self._any_decoder if self.struct.amounts_are_numbers else msgspec.json.Decoder(self._text_struct)
 
     @cached_property
+    def page_decoder(self) -> msgspec.json.Decoder[list[Row]] | None:
+        """Decodes a list of rows with all amounts as texts; None where the document writes them as numbers."""
+        return None if self.struct.amounts_are_numbers else msgspec.json.Decoder(list[self._text_struct])  # type: ignore[name-defined]
+
+    def is_raw(self, name: str) -> bool:
+        """Whether a field is kept as raw JSON."""
+        return msgspec.Raw in _kinds(get_type_hints(self.struct)[name])
+
+    def is_list(self, name: str) -> bool:
+        """Whether a field is a list, kept as JSON."""
+        return list in _kinds(get_type_hints(self.struct)[name])
+
+    @cached_property
     def _converters(self) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
         hints = get_type_hints(self.struct)
         found = []
@@ -269,7 +283,7 @@ class RowCodec:
             row = self._any_decoder.decode(msgspec.json.encode(known))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RowRejected("bad_value", str(error)) from None
-        return row, _json(msgspec.Raw(msgspec.json.encode(unknown))) if unknown else None
+        return row, as_json(msgspec.Raw(msgspec.json.encode(unknown))) if unknown else None
 
     def values(self, row: Row) -> list[Any]:
         """Return the row's values in column order, in the form COPY takes."""

@@ -17,9 +17,10 @@ from sqlalchemy.dialects import postgresql
 
 from tieout.core.feed import FeedSpec
 
-ROW_ORIGIN = ("extra", "_reading", "_window", "_page", "_row", "_requested_at")
+#: Of these, all from ``_reading`` on are the same in every row of an answer.
+ROW_ORIGIN = ("extra", "_row", "_reading", "_window", "_page", "_requested_at")
 _ORIGIN_TYPES = {
-    "extra": "jsonb", "_reading": "integer", "_window": "integer", "_page": "integer", "_row": "bigint",
+    "extra": "jsonb", "_row": "bigint", "_reading": "integer", "_window": "integer", "_page": "integer",
     "_requested_at": "timestamptz",
 }  # fmt: skip
 INCOMING = sql.Identifier("incoming")
@@ -60,27 +61,9 @@ class FeedSql:
     def order_columns(self) -> tuple[str, ...]:
         return (self.feed.order,) if self.feed.order else ()
 
-    def stored(self) -> sql.Composed:
-        """The data columns as the target stores them."""
-        return listed(
-            sql.SQL("{} AS {}").format(self.as_stored(name), sql.Identifier(name))
-            if name in self.feed.codec.epoch_columns
-            else sql.Identifier(name)
-            for name in self.columns
-        )
-
-    def as_stored(self, name: str, prefix: str | None = None) -> sql.Composable:
-        column = sql.Identifier(prefix, name) if prefix else sql.Identifier(name)
-        if name in self.feed.codec.epoch_columns:
-            # Integer times interval is exact; to_timestamp() would go through a float.
-            return sql.SQL("'epoch'::timestamptz + {} * interval '1 millisecond'").format(column)
-        return column
-
     def incoming_type(self, name: str) -> str:
         if name in _ORIGIN_TYPES:
             return _ORIGIN_TYPES[name]
-        if name in self.feed.codec.epoch_columns:
-            return "bigint"
         return self.type_of(name)
 
     def type_of(self, name: str) -> str:

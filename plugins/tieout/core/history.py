@@ -25,14 +25,15 @@ class HistorySql(FeedSql):
         touched = sql.SQL("true") if general else earlier
         return sql.SQL(
             """
-WITH observed AS (SELECT {stored}, extra, _reading, _requested_at FROM {incoming}), touched AS (
-    SELECT DISTINCT {i_key} FROM observed AS i JOIN {target} AS t ON t.agent = %(agent)s AND {t_on_i} WHERE {touched}
+WITH touched AS (
+    SELECT DISTINCT i.agent, {i_key} FROM {incoming} AS i JOIN {target} AS t ON t.agent = i.agent AND {t_on_i}
+    WHERE {touched}
 ), seen AS (
     SELECT {v_shared}, v.pulled_at AS at, true AS is_stored, v.reading_id
-    FROM {versions} AS v JOIN touched AS k ON {v_on_k} WHERE v.agent = %(agent)s
+    FROM {versions} AS v JOIN touched AS k ON v.agent = k.agent AND {v_on_k}
     UNION ALL
     SELECT {i_shared}, i._requested_at, false, (%(readings)s::text[])[i._reading + 1]
-    FROM observed AS i JOIN touched AS k ON {i_on_k}
+    FROM {incoming} AS i JOIN touched AS k ON {i_on_k}
 ), ranked AS (
     SELECT *, {stale} AS stale FROM seen
     WINDOW by_time AS (PARTITION BY {key} ORDER BY at, is_stored DESC ROWS UNBOUNDED PRECEDING)
@@ -52,7 +53,6 @@ INSERT INTO {versions} (agent, {shared}, pulled_at, reading_id, load_id)
 SELECT %(agent)s, {shared}, at, reading_id, %(load_id)s FROM runs WHERE begins AND NOT is_stored
 ON CONFLICT DO NOTHING"""
         ).format(
-            stored=self.stored(),
             incoming=INCOMING,
             target=self.target,
             versions=table_of(self.feed.versions),

@@ -10,16 +10,28 @@ from tieout.core.feed_sql import INCOMING, SLICES, FeedSql, listed, names
 class IncomingSql(FeedSql):
     """Statements about what came, before anything is written."""
 
-    def create_incoming(self) -> sql.Composed:
-        """Create the temporary table; epoch milliseconds stay integers until the merge."""
+    def create_incoming(self, agent: str) -> sql.Composed:
+        """Create the temporary table. It has the agent as a column, so that joins are planned by what keys say.
+
+        Of an agent given as a constant, statistics that never saw it say that it has next to no rows.
+        """
         fields = [
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(self.incoming_type(name))) for name in self.copied
         ]
-        return sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(INCOMING, listed(fields))
+        return sql.SQL(
+            """CREATE TEMP TABLE {} ({}, agent text COLLATE "C" NOT NULL DEFAULT {}) ON COMMIT DROP"""
+        ).format(INCOMING, listed(fields), sql.Literal(agent))
 
     def copy_in(self) -> sql.Composed:
         """COPY rows into the temporary table."""
-        return sql.SQL("COPY {} ({}) FROM STDIN").format(INCOMING, names(self.copied))
+        return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(INCOMING, names(self.copied))
+
+    def analyze(self) -> tuple[sql.Composed, ...]:
+        """Tell the planner how many rows there are and that their keys differ; no other column decides a plan."""
+        return (
+            sql.SQL("SET LOCAL default_statistics_target = 10").format(),
+            sql.SQL("ANALYZE {} (agent, {})").format(INCOMING, names(self.feed.key)),
+        )
 
     def count_windows(self) -> sql.Composed:
         """Count the reading's rows and distinct keys of each window: (window, rows, keys)."""
@@ -39,11 +51,10 @@ class IncomingSql(FeedSql):
         """Count the reading's rows and distinct keys in each of several slices: (slice number from 1, rows, keys)."""
         return sql.SQL(
             """SELECT s.n, count(*), count(DISTINCT ({key}))
-               FROM (SELECT {stored} FROM {incoming} WHERE _reading = 0) AS i JOIN {slices} ON {inside}
-               GROUP BY s.n"""
+               FROM {incoming} AS i JOIN {slices} ON {inside}
+               WHERE i._reading = 0 GROUP BY s.n"""
         ).format(
             key=names(self.feed.key, "i"),
-            stored=self.stored(),
             incoming=INCOMING,
             slices=SLICES,
             inside=self.inside("i"),
@@ -90,13 +101,13 @@ RETURNING i._page, i._row"""
             return None
         return sql.SQL(
             """DELETE FROM {incoming} AS i USING {target} AS t
-               WHERE t.agent = %(agent)s AND {on_key} AND ({incoming_fields}) IS DISTINCT FROM ({stored_fields})
+               WHERE t.agent = i.agent AND {on_key} AND ({incoming_fields}) IS DISTINCT FROM ({stored_fields})
                RETURNING i._reading, i._page, i._row"""
         ).format(
             incoming=INCOMING,
             target=self.target,
             on_key=self.on_key("t", "i"),
-            incoming_fields=listed(self.as_stored(name, "i") for name in self.feed.immutable),
+            incoming_fields=names(self.feed.immutable, "i"),
             stored_fields=names(self.feed.immutable, "t"),
         )
 

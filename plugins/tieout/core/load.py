@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
@@ -21,9 +21,10 @@ from sqlalchemy import URL
 from tieout.core import landing
 from tieout.core.contract import RowRejected
 from tieout.core.errors import FatalError, IdentityChanged, SuspectReading
-from tieout.core.feed import FeedOptions, FeedSpec
+from tieout.core.feed import FeedSpec
 from tieout.core.history import HistorySql
 from tieout.core.incoming import IncomingSql
+from tieout.core.intake import Intake, Source, pages
 from tieout.core.landing import Manifest
 from tieout.core.ledger import Certificate, LoadedReading, later_readings, record_landed
 from tieout.core.merge import MergeSql
@@ -34,8 +35,9 @@ from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
-#: Sorting and hashing a slice's keys in memory; one load runs at a time for an agent's feed.
-WORK_MEM = "64MB"
+#: Sorting and hashing a slice's keys in memory; one load runs at a time for an agent's feed. Compiling a statement
+#: that writes a slice takes longer than it saves.
+SETTINGS = {"work_mem": "64MB", "jit": "off"}
 
 DUPLICATE = RowRejected(DUPLICATE_KEY, "the key stands more than once in one window, with different contents")
 COLLISION = RowRejected(KEY_COLLISION, "a field that never changes differs from what is stored under the same key")
@@ -66,20 +68,6 @@ def load_reading(
     return Certificate.total(certificates)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Source:
-    """One reading whose rows are copied: the one being loaded (number 0), or a later one beside it."""
-
-    number: int
-    manifest: Manifest
-    folder: PathLike
-    certified: bool = False
-
-    @property
-    def options(self) -> FeedOptions:
-        return FeedOptions.from_json(self.manifest.options)
-
-
 class ReadingLoader:
     """One load inside one open transaction."""
 
@@ -95,7 +83,7 @@ class ReadingLoader:
         self.feed = feed
         self.manifest = manifest
         self.manifest_path = manifest_path
-        self.reading = _Source(number=0, manifest=manifest, folder=folder)
+        self.reading = Source(number=0, manifest=manifest, folder=folder)
         self.incoming_sql = IncomingSql(feed)
         self.merge_sql = MergeSql(feed)
 
@@ -118,13 +106,12 @@ class ReadingLoader:
             "starts": [piece.start for piece in slices],
             "ends": [piece.end for piece in slices],
         }
-        self.connection.execute(sql.SQL("SET LOCAL work_mem = {}").format(sql.Literal(WORK_MEM)))
-        self.connection.execute(self.incoming_sql.create_incoming())
-        for source in sources:
-            self._copy(source)
-        counts = self._count()
-        general = bool(later) or counts.rows > counts.keys
-        changes, retired = self._merge(sources, counts, general)
+        for name, value in SETTINGS.items():
+            self._set(name, value)
+        self.intake = Intake(connection=self.connection, feed=self.feed, load_id=load_id, rejects=self.rejects)
+        self.intake.take(sources)
+        counts = self.intake.count(manifest, self.parameters)
+        changes, retired = self._merge(sources, counts, general=bool(later) or counts.rows > counts.keys)
         self.rejects.close()
         certificates = Proof(manifest=manifest, counts=counts, rejects=self.rejects).certificates(changes, retired)
         inserted, updated = (sum(column) for column in zip(*changes.values(), strict=True)) if changes else (0, 0)
@@ -178,11 +165,11 @@ class ReadingLoader:
         assert row is not None
         return int(row[0])
 
-    # -- copy -----------------------------------------------------------------------------------------------
+    # -- what stands beside it -------------------------------------------------------------------------------
 
-    def _later_sources(self) -> tuple[list[_Source], bool]:
+    def _later_sources(self) -> tuple[list[Source], bool]:
         """Return the loaded readings that ended after this one began, and whether landing still holds all of them."""
-        found: list[_Source] = []
+        found: list[Source] = []
         known = later_readings(self.connection, self.manifest)
         for reading in known:
             source = self._source_of(len(found) + 1, reading)
@@ -192,63 +179,18 @@ class ReadingLoader:
             log.info("%s is older than %d loaded readings; merging with them", self.manifest.reading_id, len(found))
         return found, len(found) == len(known)
 
-    def _source_of(self, number: int, reading: LoadedReading) -> _Source | None:
+    def _source_of(self, number: int, reading: LoadedReading) -> Source | None:
         path = landing.beside(self.manifest_path, reading.landing_uri)
         try:
             manifest = landing.read_manifest(path)
         except FatalError as error:
             log.warning("the later reading %s cannot be merged again: %s", reading.reading_id, error)
             return None
-        return _Source(number=number, manifest=manifest, folder=path.parent, certified=reading.certified)
-
-    def _copy(self, source: _Source) -> None:
-        """Copy a reading page by page: memory holds one answer, however many there are."""
-        for page_number, (window, page) in enumerate(_pages(source.manifest), start=1):
-            with self.connection.cursor() as cursor, cursor.copy(self.incoming_sql.copy_in()) as copy:
-                for values in self._rows(source, page_number, window, page):
-                    copy.write_row(values)
-            self.rejects.flush_when_many()
-
-    def _rows(
-        self, source: _Source, page_number: int, window: int, page_entry: landing.PageEntry
-    ) -> Iterator[list[Any]]:
-        """Decode one answer; rows that break their contract are set aside."""
-        codec, feed = self.feed.codec, self.feed
-        window_values = feed.window_values(source.manifest.windows[window].window, source.options)
-        page = feed.read_page(landing.read_page(source.folder, page_entry))
-        for row_number, raw in enumerate(page.rows, start=1):
-            try:
-                row, extra = codec.decode(raw)
-                values = codec.values(row)
-                values.extend(feed.derive(row))
-            except RowRejected as rejected:
-                if source is self.reading:
-                    self.rejects.add(
-                        window=window, page=page_entry.file, row_number=row_number, raw=raw, rejected=rejected
-                    )
-                continue
-            values.extend(window_values)
-            values.extend((extra, source.number, window, page_number, row_number, page_entry.requested_at))
-            yield values
-
-    def _count(self) -> Counts:
-        by_window = {
-            window: (int(rows), keys)
-            for window, rows, keys in self.connection.execute(self.incoming_sql.count_windows()).fetchall()
-        }
-        if len(by_window) == 1:
-            ((_, keys),) = by_window.values()
-        else:
-            keys = self._one(self.incoming_sql.count_keys())[0]
-        by_slice: dict[int, tuple[int, int]] = {}
-        if len(self.manifest.certified_slices) > 1:
-            cursor = self.connection.execute(self.incoming_sql.count_slices(), self.parameters)
-            by_slice = {number - 1: (rows, distinct) for number, rows, distinct in cursor.fetchall()}
-        return Counts(by_window=by_window, by_slice=by_slice, keys=keys)
+        return Source(number=number, manifest=manifest, folder=path.parent, certified=reading.certified)
 
     # -- merge ----------------------------------------------------------------------------------------------
 
-    def _merge(self, sources: list[_Source], counts: Counts, general: bool) -> tuple[dict[int, tuple[int, int]], int]:
+    def _merge(self, sources: list[Source], counts: Counts, general: bool) -> tuple[dict[int, tuple[int, int]], int]:
         """Write what changed; returns (slice → (inserted, updated), retired)."""
         if self.feed.snapshot and not self.parameters["complete"]:
             # What vanished since can no longer be told: rows would come back from the dead.
@@ -261,16 +203,46 @@ class ReadingLoader:
             # An older state must not fall to a newer one that belongs to something else.
             self._reject_rows(self.incoming_sql.reject_collisions_inside(), COLLISION)
             self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
-        statement = self.merge_sql.merge(general=general, slices=len(self.manifest.certified_slices))
-        changes = {
-            number - 1: (inserted, updated)
-            for number, inserted, updated in self.connection.execute(statement, self.parameters).fetchall()
-        }
+        with self._through_index(general):
+            changes = self._merge_rows(general)
         if general or sum(map(sum, changes.values())) < counts.keys:
             self._settle_unmerged(general)
         retired = sum(self._retire(source) for source in sources)
         self._run(self.feed.after_merge)
         return changes, retired
+
+    @contextmanager
+    def _through_index(self, general: bool) -> Iterator[None]:
+        """Join what came with the feed's table row by row through its key, whatever statistics say.
+
+        A table that has grown since it was analysed, or a slice that is large beside it, would have all of it read.
+        The general source is worked out by windows and left to the planner: nobody may do that once a row.
+        """
+        joins = () if general else ("enable_hashjoin", "enable_mergejoin")
+        for name in joins:
+            self._set(name, "off")
+        yield
+        for name in joins:
+            self._set(name, "on")
+
+    def _set(self, name: str, value: str) -> None:
+        """Change a setting of the server until the transaction ends."""
+        self.connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+
+    def _merge_rows(self, general: bool) -> dict[int, tuple[int, int]]:
+        """Merge the temporary table; returns slice → (inserted, updated), with what needed no merge."""
+        straight = self.intake.fresh
+        if straight and not self.intake.is_merged:
+            return {0: (straight, 0)}
+        statement = self.merge_sql.merge(general=general, slices=len(self.manifest.certified_slices))
+        changes = {
+            number - 1: (inserted, updated)
+            for number, inserted, updated in self.connection.execute(statement, self.parameters).fetchall()
+        }
+        if straight:
+            inserted, updated = changes.get(0, (0, 0))
+            changes[0] = (inserted + straight, updated)
+        return changes
 
     def _run(self, statements: tuple[str, ...]) -> None:
         for statement in statements:
@@ -278,13 +250,14 @@ class ReadingLoader:
 
     def _settle_unmerged(self, general: bool) -> None:
         """See to rows that changed nothing: collisions, older states for the history, earlier first sightings."""
-        collides, history, moves = (
-            (False, True, True) if general else self._one(self.merge_sql.look_at_unmerged(), self.parameters)
-        )
-        if collides:
-            self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
-        if moves:
-            self.connection.execute(self.merge_sql.mend_provenance(general=general), self.parameters)
+        with self._through_index(general):
+            collides, history, moves = (
+                (False, True, True) if general else self._one(self.merge_sql.look_at_unmerged(), self.parameters)
+            )
+            if collides:
+                self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
+            if moves:
+                self.connection.execute(self.merge_sql.mend_provenance(general=general), self.parameters)
         mend_history = HistorySql(self.feed).mend_history(general=general)
         if (history or moves) and mend_history is not None:
             self.connection.execute(mend_history, self.parameters)
@@ -295,11 +268,11 @@ class ReadingLoader:
             return
         found = self.connection.execute(statement, self.parameters).fetchall()
         places = [row[-2:] for row in found if len(row) == 2 or row[0] == 0]
-        pages = list(_pages(self.manifest))
+        answers = list(pages(self.manifest))
         rows: list[Any] = []
         read: int | None = None
         for page_number, row_number in sorted(places):
-            window, entry = pages[page_number - 1]
+            window, entry = answers[page_number - 1]
             if read != page_number:
                 rows = self.feed.read_page(landing.read_page(self.reading.folder, entry)).rows
                 read = page_number
@@ -307,7 +280,7 @@ class ReadingLoader:
             self.rejects.add(window=window, page=entry.file, row_number=row_number, raw=raw, rejected=rejected)
             self.rejects.flush_when_many()
 
-    def _retire(self, source: _Source) -> int:
+    def _retire(self, source: Source) -> int:
         statement = self.merge_sql.retire()
         # A row that could not be decoded has not vanished; nothing is retired on incomplete evidence.
         whole = source.certified or (source is self.reading and not self.rejects.count and not self.manifest.problem)
@@ -333,13 +306,6 @@ class ReadingLoader:
         row: tuple[Any, ...] | None = self.connection.execute(statement, parameters).fetchone()
         assert row is not None
         return row
-
-
-def _pages(manifest: Manifest) -> Iterator[tuple[int, landing.PageEntry]]:
-    """Yield the stored answers in reading order, each with the number of its window."""
-    for number, window in enumerate(manifest.windows):
-        for page in window.pages:
-            yield number, page
 
 
 def _json_value(value: Any) -> Any:

@@ -32,9 +32,9 @@ class MergeSql(FeedSql):
             """
 WITH source AS ({source}), merged AS (
     INSERT INTO {target} AS t (agent, {columns}, extra, reading_id, load_id, first_seen_at, last_changed_at)
-    SELECT %(agent)s, {columns}, extra, {reading}, %(load_id)s, _first, _began FROM source AS e
+    SELECT agent, {columns}, extra, {reading}, %(load_id)s, _first, _began FROM source AS e
     -- Also a conflict that changes nothing would lock its row, and locking writes to the log.
-    WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE t.agent = %(agent)s AND {on_key} AND NOT ({known}))
+    WHERE NOT EXISTS (SELECT FROM {target} AS t WHERE t.agent = e.agent AND {on_key} AND NOT ({known}))
     ON CONFLICT (agent, {key}) DO UPDATE SET {assignments}
     WHERE ({changed}) AND {newer} AND {same}
     RETURNING t.*, (xmax = 0) AS _inserted
@@ -65,7 +65,7 @@ FROM merged AS m {slices} GROUP BY 1"""
             """WITH source AS ({source})
                SELECT coalesce(bool_or(NOT {same}), false), coalesce(bool_or({changed}), false),
                       coalesce(bool_or({moves}), false)
-               FROM source AS e JOIN {target} AS t ON t.agent = %(agent)s AND {on_key}"""
+               FROM source AS e JOIN {target} AS t ON t.agent = e.agent AND {on_key}"""
         ).format(
             source=self._source(general=False),
             same=self._same_immutable("e"),
@@ -82,7 +82,7 @@ FROM merged AS m {slices} GROUP BY 1"""
                UPDATE {target} AS t SET first_seen_at = least(t.first_seen_at, e._first),
                    last_changed_at = CASE WHEN {began} THEN e._began ELSE t.last_changed_at END,
                    reading_id = CASE WHEN {began} THEN {reading} ELSE t.reading_id END
-               FROM source AS e WHERE t.agent = %(agent)s AND {on_key} AND {same} AND {moves}"""
+               FROM source AS e WHERE t.agent = e.agent AND {on_key} AND {same} AND {moves}"""
         ).format(
             source=self._source(general=general),
             target=self.target,
@@ -128,14 +128,14 @@ WHERE t.agent = %(agent)s AND ({t_scope}) = ({s_scope}) AND t.retired_at IS NULL
         """One row a key: its newest state, since when (``_began``), what came before that, when it was first seen."""
         if not general:
             return sql.SQL(
-                """SELECT {}, extra, _reading, _requested_at AS _began, _requested_at AS _first,
+                """SELECT agent, {}, extra, _reading, _requested_at AS _began, _requested_at AS _first,
                           NULL::timestamptz AS _before FROM {}"""
-            ).format(self.stored(), INCOMING)
+            ).format(names(self.columns), INCOMING)
         key, order = names(self.feed.key), names((*self.order_columns(), "_requested_at", "_page", "_row"))
         newest_first = [sql.SQL("{} DESC").format(sql.Identifier(name)) for name in self.order_columns()]
         newest_first += [sql.SQL("{} DESC").format(sql.Identifier(n)) for n in ("_requested_at", "_page", "_row")]
         return sql.SQL(
-            """SELECT DISTINCT ON ({key}) {stored}, extra,
+            """SELECT DISTINCT ON ({key}) agent, {stored}, extra,
                       first_value(_reading) OVER run AS _reading, first_value(_requested_at) OVER run AS _began,
                       first_value(_previous) OVER run AS _before, min(_requested_at) OVER (PARTITION BY {key}) AS _first
                FROM (
@@ -150,7 +150,7 @@ WHERE t.agent = %(agent)s AND ({t_scope}) = ({s_scope}) AND t.retired_at IS NULL
                ORDER BY {key}, {newest_first}"""
         ).format(
             key=key,
-            stored=self.stored(),
+            stored=names(self.columns),
             content=names(self.content),
             incoming=INCOMING,
             order=order,

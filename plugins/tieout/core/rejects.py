@@ -49,6 +49,11 @@ class RejectLog:
         self._by_window: Counter[int] = Counter()
         connection.execute("DELETE FROM ops.rejects WHERE reading_id = %s", (manifest.reading_id,))
 
+    def restart(self) -> None:
+        """Forget all rows; what was written of them has been rolled back."""
+        self._waiting.clear()
+        self._by_window.clear()
+
     @property
     def count(self) -> int:
         """How many rows were rejected."""

@@ -90,7 +90,13 @@ lucko_bet_versions = Table(
     instant("pulled_at", primary_key=True),
     ident("reading_id", nullable=False),
     big("load_id", nullable=False),
-    Index("ix_lucko_bet_versions_load_id", "load_id"),
+    # Versions are only ever added: those of one load stand together.
+    Index(
+        "ix_lucko_bet_versions_load_id",
+        "load_id",
+        postgresql_using="brin",
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
     schema="staging",
     comment="Every state of a bet that was ever read, the current one included.",
 )
