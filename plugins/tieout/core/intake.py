@@ -22,10 +22,11 @@ from tieout.core import copying, landing
 from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.fresh import FreshRows, NotStraight, goes_straight
 from tieout.core.incoming import IncomingSql
-from tieout.core.landing import Manifest, PageEntry, PathLike
+from tieout.core.landing import Manifest, PageEntry
 from tieout.core.proof import Counts
 from tieout.core.rejects import RejectLog
 from tieout.core.rows import RowReader, Rows
+from tieout.core.storage import PathLike
 
 log = logging.getLogger(__name__)
 
