@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.framework import Benchmark, Figure, Outcome
+from bench.memory import peak_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (75, 150, 300)
@@ -178,7 +178,7 @@ def _in_child(arguments: list[str]) -> dict[str, Any]:
         "work": filling + serializing,
         "dags": len(bag.dags),
         "bytes": size,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": peak_memory() / 2**20,
     }
 
 

@@ -6,8 +6,6 @@ The worker is a process of its own; its peak resident memory is read before, aft
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from typing import Any
 import yaml
 
 from bench.framework import Benchmark, Figure, Outcome
+from bench.memory import peak_memory
 from chaos.worker import log_to
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes
@@ -127,11 +126,11 @@ agents:
         url=url, landing=folder / "landing", clock=SystemClock(),
         hook_for=lambda feed, clock: HOOKS["lucko"](conn_id, connection=as_connection(conn_id, fields), clock=clock),
     )  # fmt: skip
-    before, began = _peak(), time.monotonic()
+    before, began = peak_memory(), time.monotonic()
     landed = ingest.pull(bets, Slice(start, start + SLICE), kind="first")
-    pulled, middle = _peak(), time.monotonic()
+    pulled, middle = peak_memory(), time.monotonic()
     ingest.load(bets.spec, landed)
-    loaded, ended = _peak(), time.monotonic()
+    loaded, ended = peak_memory(), time.monotonic()
     with connect(url) as connection:
         row = connection.execute("SELECT count(*) FROM staging.lucko_bets").fetchone()
     pipe.send(
@@ -144,9 +143,3 @@ agents:
             rss_loaded=loaded,
         )
     )
-
-
-def _peak() -> int:
-    """Return this process's peak resident memory in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

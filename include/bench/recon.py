@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from sqlalchemy import URL
 
 from bench import recon_data
 from bench.framework import Benchmark, Figure, Outcome
+from bench.memory import peak_memory
 from bench.recon_data import DAY, FIRST_DAY, Bulk
 from demo.postgres import EmbeddedPostgres
 from tieout.core.recon import ReconSettings, judge_days, rejudge
@@ -219,8 +219,7 @@ def _judge(pipe: Connection, url: str, agent: str, days: list[date]) -> None:
     started = time.monotonic()
     work()
     seconds = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send({"seconds": seconds, "peak": peak if sys.platform == "darwin" else peak * 1024})
+    pipe.send({"seconds": seconds, "peak": peak_memory()})
 
 
 # ------------------------------------------------------------------------------------------------------------ pandas
