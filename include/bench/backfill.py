@@ -92,6 +92,7 @@ BENCHMARK = Benchmark(
     measures="hours of 1 and of 10 agents through a real Airflow at documented quotas",
     run=run,
     full=lambda seed: measure(Sizes(hours=24), seed),
+    takes_long=True,
 )
 
 

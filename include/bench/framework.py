@@ -73,13 +73,15 @@ class Outcome:
 class Benchmark:
     """A module's ``BENCHMARK``, with the module's name. ``run`` takes the seed of all that is drawn.
 
-    ``full``: the same with sizes that take longer than all benchmarks together may take; without one ``run`` is full.
+    ``full``: the same with larger sizes; without one ``run`` is full. One that ``takes_long`` only runs when it is named
+    or everything is asked for in full.
     """
 
     name: str
     measures: str
     run: Callable[[int], Outcome]
     full: Callable[[int], Outcome] | None = None
+    takes_long: bool = False
 
 
 def benchmarks(only: str = "") -> Iterator[Benchmark]:

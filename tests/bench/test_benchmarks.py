@@ -119,7 +119,7 @@ def test_one_that_fails_loses_nothing_of_the_others(
     assert "12 m/s" in shown
 
 
-def test_full_sizes_are_run_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_sizes_and_what_takes_long_are_run_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
     def remember(name: str) -> Outcome:
@@ -128,12 +128,14 @@ def test_full_sizes_are_run_where_there_are_any(monkeypatch: pytest.MonkeyPatch)
 
     found = [
         Benchmark(name="a", measures="", run=lambda _: remember("a"), full=lambda _: remember("a in full")),
-        Benchmark(name="b", measures="", run=lambda _: remember("b")),
+        Benchmark(name="b", measures="", run=lambda _: remember("b"), takes_long=True),
     ]
     monkeypatch.setattr(command_line, "benchmarks", lambda only: iter(found))
+    monkeypatch.delenv("ONLY", raising=False)
     assert command_line.main([]) == 0
     assert command_line.main(["--full"]) == 0
-    assert ran == ["a", "b", "a in full", "b"]
+    assert command_line.main(["--only", "b"]) == 0
+    assert ran == ["a", "a in full", "b", "b"]
 
 
 def test_every_benchmark_has_its_modules_name_and_is_listed_in_the_readme() -> None:
