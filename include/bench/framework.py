@@ -73,8 +73,8 @@ class Outcome:
 class Benchmark:
     """A module's ``BENCHMARK``, with the module's name. ``run`` takes the seed of all that is drawn.
 
-    ``full``: the same with larger sizes; without one ``run`` is full. One that ``takes_long`` only runs when it is named
-    or everything is asked for in full.
+    ``full``: the same with larger sizes; without one ``run`` is full. One that ``takes_long`` only runs when it is
+    named or everything is asked for in full.
     """
 
     name: str
