@@ -69,7 +69,7 @@ def test_quota_that_does_not_suffice_is_told_with_what_will_be_lost(db: psycopg.
     # 30 minutes a call, an hour a slice beside nothing else: two days' slices cannot be read in the last day.
     keys = {
         "feeds": "{summary: {interval: 30min}}",
-        "stop": f"{Book(db, declared('lucko', 'bets')).hour(38 * 24).start:%Y-%m-%d}",
+        "stop": f"{Book(db, declared('lucko', 'bets')).hour(38 * 24).start:%Y-%m-%dT%H:%M:%SZ}",
     }
     book = started(db, "hotroad", "summary", hours=40 * 24 - 5, **keys)
     open_deadlines = [deadline for _, _, status, deadline in book.statuses() if status == "missing"]
