@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 import requests
-from driving import HOUR, PATCHY, WRONG_KEY
 
 from demo.airflow_stack import AirflowStack
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes, free_port
 from demo.scenario import Scenario
 from demo.simulated import SimulatedProviders
+from end_to_end.driving import HOUR, PATCHY, WRONG_KEY
 from tieout.core.slices import Slice
 from tieout.core.warehouse import connect
 

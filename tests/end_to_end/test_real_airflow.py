@@ -13,12 +13,12 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from driving import HOUR, PATCHY, eventually, returned, trigger
 
 from demo.airflow_stack import AirflowStack, StackError
 from demo.progress import judged_days
 from demo.report import found_breaks, planted_breaks
 from demo.scenario import Scenario
+from end_to_end.driving import HOUR, PATCHY, eventually, returned, trigger
 from simulator import DEFAULT_AGENTS
 from tieout.core.landing import read_manifest
 from tieout.core.slices import Slice

@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from driving import eventually, trigger
 
 from demo.airflow_stack import AirflowStack
 from demo.scenario import Scenario
+from end_to_end.driving import eventually, trigger
 from simulator import DEFAULT_AGENTS
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(420)]

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import WRONG_KEY, eventually
 
 from demo.airflow_stack import AirflowStack
 from demo.scenario import Scenario
+from end_to_end.driving import WRONG_KEY, eventually
 from tieout.core.warehouse import connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "security"))

@@ -7,6 +7,7 @@ could hide what PostgreSQL cannot store – sends the answer the other way; both
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from tieout.core.contract import MAX_NESTING, RowRejected, as_json
 from tieout.core.copying import Encoder, Pieces
 from tieout.core.feed import FeedSpec
 
+_PIECE = 1 << 20
 # What could be an exponent, found many times as fast as by a regular expression.
 _EXPONENTS = bytes.maketrans(b"123456789E", b"000000000e")
 
@@ -153,7 +155,7 @@ class RowReader:
             raise _Unusual
         try:
             if not body.isascii():
-                body.decode()
+                _check_utf8(body)
             rows = decoder.decode(body)
         except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
             raise _Unusual from None
@@ -162,6 +164,14 @@ class RowReader:
         if self.feed.derived_columns:
             columns.extend(zip(*map(self.feed.derive, rows), strict=True))
         return self._rows(range(1, len(rows) + 1), columns, self._encoders_of_whole, [*window, copying.NULL])
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raise UnicodeDecodeError for what is no UTF-8, piece by piece: as one text it could take four times the room."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _PIECE):
+        decoder.decode(body[start : start + _PIECE])
+    decoder.decode(b"", final=True)
 
 
 def _epochs_or_zero(column: Sequence[int | None]) -> Pieces:
