@@ -253,7 +253,7 @@ def _environment(folder: Path) -> tuple[str, str]:
     python = folder / "bin" / "python"
     for command in (
         [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-        [uv, "pip", "install", "--quiet", "--python", str(python), *PANDAS],
+        [uv, "pip", "install", "--quiet", "--system-certs", "--python", str(python), *PANDAS],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -44,7 +44,6 @@ GATHERED = (
 )
 #: Of wide rows the planner only looks at what they are joined by: looking at all takes as long as writing them.
 LOOKED_AT: Mapping[str, LiteralString] = {
-    "judge_keys": "(rebate_id)",
     "judge_sums": "(rebate_id)",
     "judge_verdicts": "(rebate_id, verdict)",
 }
