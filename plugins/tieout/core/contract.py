@@ -36,6 +36,8 @@ ABSENT = msgspec.Raw(b"")
 MAX_NESTING = 200
 #: Bytes of a nested value, and of a row that has unknown fields: parsed, they take many times as much.
 MAX_JSON = 1_000_000
+#: Bytes of any row (one that names 100,000 bets has about 2 MB): decoded, a text can take four times as much.
+MAX_ROW = 16_000_000
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 # What PostgreSQL's jsonb cannot hold although it is valid JSON: NUL, lone surrogates, absurd exponents.
@@ -255,6 +257,8 @@ class RowCodec:
 
     def decode(self, raw: msgspec.Raw | bytes) -> tuple[Row, str | None]:
         """Return the row and its unknown fields as JSON text (None when there are none); ``values`` reads amounts."""
+        if memoryview(raw).nbytes > MAX_ROW:
+            raise RowRejected("bad_value", f"the row has {memoryview(raw).nbytes} bytes, at most {MAX_ROW} are read")
         try:
             try:
                 return self._decoder.decode(raw), None

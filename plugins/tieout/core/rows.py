@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Numeric
 
 from tieout.core import copying
-from tieout.core.contract import MAX_NESTING, RowRejected, as_json
+from tieout.core.contract import MAX_NESTING, MAX_ROW, RowRejected, as_json
 from tieout.core.copying import Encoder, Pieces
 from tieout.core.feed import FeedSpec
 
@@ -147,7 +147,7 @@ class RowReader:
     def _at_once(self, raws: Sequence[msgspec.Raw], window: list[bytes]) -> Rows:
         """Return what ``_one_by_one`` returns, or raise _Unusual."""
         decoder = self.feed.codec.page_decoder
-        if decoder is None or not raws:
+        if decoder is None or not raws or max(memoryview(raw).nbytes for raw in raws) > MAX_ROW:
             raise _Unusual
         body = b"[" + b",".join(raws) + b"]"
         # Only an escape can hide a NUL or half a surrogate pair in a text.
