@@ -21,9 +21,11 @@ import yaml
 
 from bench.framework import Benchmark, Figure, Outcome
 from demo.airflow_stack import AirflowStack
+from demo.cost import processor_seconds
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes
 from demo.simulated import start_simulator
+from distributed.watch import certified_slices
 from simulator import LuckoAgent, SimConfig, VertexPlayAgent, connections
 from simulator.agents import Agent
 from tieout.core.warehouse import conninfo
@@ -124,12 +126,14 @@ def _catch_up(agents: int, sizes: Sizes, seed: int) -> CaughtUp:
             stack.wait_until_ready()
             _wait_until_certified(stack, sizes.timeout)
             seconds, slices = _times(stack)
-            cpu = _cpu_of(processes)
+            scheduler_cpu = _scheduler_cpu(processes)
+            # The simulator is the provider: no part of what a slice costs.
+            all_cpu = sum(processor_seconds(child) for child in processes.children if child.name != "simulator")
             calls = requests.get(f"{url}/_sim/calls", timeout=60).json()
     return CaughtUp(
         agents=agents, slices=slices, seconds=seconds, bound=_bound(calls),
         violations=sum(int(entry["violations"]) for entry in calls),
-        scheduler_cpu=cpu["scheduler"], all_cpu=sum(cpu.values()) - cpu["simulator"],
+        scheduler_cpu=scheduler_cpu, all_cpu=all_cpu,
     )  # fmt: skip
 
 
@@ -168,9 +172,7 @@ def _wait_until_certified(stack: AirflowStack, timeout: float) -> None:
     with psycopg.connect(conninfo(stack.warehouse_url), autocommit=True) as connection:
         while True:
             stack.processes.check()
-            expected, certified = connection.execute(
-                "SELECT count(*), count(*) FILTER (WHERE status = 'certified') FROM ops.slice_status"
-            ).fetchone() or (0, 0)
+            certified, expected = certified_slices(connection)
             if expected and expected == certified:
                 return
             if time.monotonic() > deadline:
@@ -199,12 +201,8 @@ def _bound(calls: list[dict[str, Any]]) -> float:
     return float(max((entry["accepted"] - 1) * entry["interval_ms"] for entry in calls)) / 1000
 
 
-def _cpu_of(processes: Processes) -> dict[str, float]:
-    """Return the CPU seconds of every component so far; of the scheduler without the tasks it started."""
-    cpu: dict[str, float] = {}
-    for child in processes.children:
-        times = psutil.Process(child.process.pid).cpu_times()
-        cpu[child.name] = times.user + times.system
-        if child.name == "scheduler":
-            cpu["tasks"] = times.children_user + times.children_system
-    return cpu
+def _scheduler_cpu(processes: Processes) -> float:
+    """Return the processor seconds of the scheduler itself, without the tasks that LocalExecutor starts below it."""
+    (pid,) = (child.process.pid for child in processes.children if child.name == "scheduler")
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

@@ -12,13 +12,13 @@ import psycopg
 
 from chaos.truth import SHAPES, Differences, compare
 from demo.airflow_api import AirflowApi
+from demo.cost import memory_mib, processor_seconds
 from demo.postgres import EmbeddedPostgres
 from demo.processes import Processes
 from demo.scenario import SIMULATOR_QUOTA_SCALE, Scenario
 from demo.simulated import SimulatedProviders, merchant_id
 from distributed.cluster import Cluster, fresh_secrets
 from distributed.compose import Compose
-from distributed.cost import memory_mib, processor_seconds
 from distributed.native import Machine
 from distributed.watch import TaskTry, certified_slices, running_on, slices_by_host, states_of
 

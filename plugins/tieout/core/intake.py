@@ -27,6 +27,7 @@ from tieout.core.proof import Counts
 from tieout.core.rejects import RejectLog
 from tieout.core.rows import RowReader, Rows
 from tieout.core.storage import PathLike
+from tieout.core.warehouse import planned_with
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +100,9 @@ class Intake:
             reading_id=reading.manifest.reading_id,
         )  # fmt: skip
         try:
-            with self.connection.transaction():
-                # Keys are looked up in the index, however small the table seems to be.
-                self.connection.execute("SET LOCAL enable_seqscan = off")
+            # Keys are looked up in the index, however small the table seems to be.
+            with self.connection.transaction(), planned_with(self.connection, enable_seqscan="off"):
                 self._copy(reading, straight)
-            self.connection.execute("SET LOCAL enable_seqscan = on")
         except NotStraight as reason:
             log.info("%s: %s; all of it is merged", reading.manifest.reading_id, reason)
             self.rejects.restart()

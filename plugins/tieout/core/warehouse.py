@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
+from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from tieout.core.errors import FatalError, TieoutError, Unreachable
@@ -92,3 +93,13 @@ def _operational(error: psycopg.OperationalError) -> TieoutError:
         advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
         delay=RECONNECT_DELAY,
     )
+
+
+@contextmanager
+def planned_with(connection: psycopg.Connection, **settings: str) -> Iterator[None]:
+    """Have the planner work with other *settings* meanwhile, within the open transaction."""
+    for name, value in settings.items():
+        connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+    yield
+    for name in settings:
+        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))

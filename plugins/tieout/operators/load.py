@@ -20,8 +20,7 @@ class LoadSliceOperator(BaseOperator):
     """Load the reading whose manifest *manifest* names: decode, COPY, one merge, one transaction with its certificate.
 
     A list of manifests is loaded one after the other. *slice_start* is for the task's link only. Needs no provider
-    connection. Raises SuspectReading (rows kept,
-    no retry) when a reading cannot be certified.
+    connection. Raises SuspectReading (rows kept, no retry) when a reading cannot be certified.
     """
 
     template_fields: Sequence[str] = ("provider", "feed", "agent", "manifest", "slice_start", "warehouse_conn_id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -21,6 +21,10 @@ CURRENCY = ("currency", "Currency")
 
 def _of_day(path: str, row: Row, **more: Any) -> str:
     return link(path, agent=row["agent"], first=row["day"], last=row["day"], **more)
+
+
+def _to_bridge(row: Row) -> str:
+    return link("bridge", agent=row["agent"], day=row["day"], currency=row["currency"])
 
 
 def _beside(filters: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -137,7 +141,7 @@ UNCLAIMED = Listing(
     columns=(
         Column(
             name="day", title="Day", kind="day", sort="day",
-            link=lambda row: link("bridge", agent=row["agent"], day=row["day"], currency=row["currency"]),
+            link=_to_bridge,
         ),
         Column(name="agent", title="Agent"),
         Column(name="user_id", title="User", kind="id", sort="user_id"),
@@ -166,7 +170,7 @@ ACTIVITIES = Listing(
     columns=(
         Column(
             name="day", title="Day", kind="day", sort="day",
-            link=lambda row: link("bridge", agent=row["agent"], day=row["day"], currency=row["currency"]),
+            link=_to_bridge,
         ),
         Column(name="agent", title="Agent", sort="agent"),
         Column(name="activity_id", title="Activity", kind="id", sort="activity_id"),
@@ -188,56 +192,27 @@ ACTIVITIES = Listing(
 )  # fmt: skip
 
 
-@router.get("/integrity")
-def integrity_page(request: Request, viewer: Seen) -> Response:
-    """Show rows that contradict themselves."""
-    return INTEGRITY.page(Query.of(request), viewer)
-
-
-@router.get("/integrity.csv")
-def integrity_csv(request: Request, viewer: Seen) -> Response:
-    """Return rows that contradict themselves."""
-    return INTEGRITY.csv(Query.of(request), viewer)
-
-
-@router.get("/controls")
-def controls_page(request: Request, viewer: Seen) -> Response:
-    """Show control totals."""
-    return CONTROLS.page(Query.of(request), viewer)
-
-
-@router.get("/controls.csv")
-def controls_csv(request: Request, viewer: Seen) -> Response:
-    """Return control totals."""
-    return CONTROLS.csv(Query.of(request), viewer)
-
-
 def _unclaimed(query: Query) -> Listing:
     """A thousand agents have millions of users: those of one agent are listed, else the agents."""
     return UNCLAIMED if query.text("agent") else UNCLAIMED_BY_AGENT
 
 
-@router.get("/unclaimed")
-def unclaimed_page(request: Request, viewer: Seen) -> Response:
-    """Show turnover that no rebate claims."""
-    query = Query.of(request)
-    return _unclaimed(query).page(query, viewer)
+def _serve(path: str, choose: Callable[[Query], Listing]) -> None:
+    """Serve the list that *choose* finds for an address, at *path* as a page and at ``<path>.csv`` as a file."""
+
+    def as_page(request: Request, viewer: Seen) -> Response:
+        query = Query.of(request)
+        return choose(query).page(query, viewer)
+
+    def as_file(request: Request, viewer: Seen) -> Response:
+        query = Query.of(request)
+        return choose(query).csv(query, viewer)
+
+    router.add_api_route(f"/{path}", as_page, response_model=None)
+    router.add_api_route(f"/{path}.csv", as_file, response_model=None)
 
 
-@router.get("/unclaimed.csv")
-def unclaimed_csv(request: Request, viewer: Seen) -> Response:
-    """Return turnover that no rebate claims."""
-    query = Query.of(request)
-    return _unclaimed(query).csv(query, viewer)
-
-
-@router.get("/activities")
-def activities_page(request: Request, viewer: Seen) -> Response:
-    """Show what activities could rebate and did."""
-    return ACTIVITIES.page(Query.of(request), viewer)
-
-
-@router.get("/activities.csv")
-def activities_csv(request: Request, viewer: Seen) -> Response:
-    """Return what activities could rebate and did."""
-    return ACTIVITIES.csv(Query.of(request), viewer)
+_serve("integrity", lambda query: INTEGRITY)
+_serve("controls", lambda query: CONTROLS)
+_serve("unclaimed", _unclaimed)
+_serve("activities", lambda query: ACTIVITIES)

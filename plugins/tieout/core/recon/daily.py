@@ -6,8 +6,7 @@ transaction, so that they are of one snapshot with the verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,7 @@ from psycopg import errors, sql
 from sqlalchemy import URL
 
 from tieout.core.errors import FatalError
-from tieout.core.warehouse import connect
+from tieout.core.warehouse import connect, planned_with
 
 #: What is replaced, in the order it is written: the statement and its table.
 FIGURES = (
@@ -65,11 +64,11 @@ def write_days(connection: psycopg.Connection, parameters: Mapping[str, Any], *,
 def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool) -> None:
     """Fill day_sums. Many bets become few groups, whatever the planner expects: they need no sorting."""
     if many:
-        with _planned_with(connection, enable_sort="off", parallel_tuple_cost="0"):
+        with planned_with(connection, enable_sort="off", parallel_tuple_cost="0"):
             connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
         connection.execute(statement("day_sums_all.sql"), parameters)
     else:
-        with _planned_with(connection, enable_sort="off", enable_mergejoin="off"):
+        with planned_with(connection, enable_sort="off", enable_mergejoin="off"):
             connection.execute(statement("day_sums.sql"), parameters)
     connection.execute(statement("day_sums_several.sql"), parameters)
 
@@ -92,15 +91,6 @@ def _bounds(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> di
     row = connection.execute(statement("day_bounds.sql"), parameters).fetchone()
     assert row is not None
     return dict(zip(("bounds", "numbers", "labels"), row, strict=True))
-
-
-@contextmanager
-def _planned_with(connection: psycopg.Connection, **settings: str) -> Iterator[None]:
-    for name, value in settings.items():
-        connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
-    yield
-    for name in settings:
-        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
 
 
 def all_days(connection: psycopg.Connection, *, agent: str, timezone: str) -> list[date]:

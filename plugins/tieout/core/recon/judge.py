@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, LiteralString
 
 import psycopg
@@ -25,7 +26,7 @@ from tieout.core.ledger import is_declared
 from tieout.core.recon.daily import all_days, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
-from tieout.core.warehouse import connect
+from tieout.core.warehouse import connect, planned_with
 
 log = logging.getLogger(__name__)
 
@@ -293,9 +294,8 @@ class _Run:
             self._gather("repeats_of_keys", table)
         elif step == "verdicts":
             # Ranges have no statistics of equality: their join looks like a few rows, and all that follows, too.
-            self.connection.execute("SET LOCAL enable_nestloop = off")
-            self._gather(step, table)
-            self.connection.execute("SET LOCAL enable_nestloop = on")
+            with planned_with(self.connection, enable_nestloop="off"):
+                self._gather(step, table)
         else:
             self._gather(step, table)
 
@@ -321,9 +321,13 @@ class _Run:
     def _touched_days(self) -> list[date]:
         """Return the days whose figures the loads may have changed: of many news all days, which takes less time."""
         timezone = self.settings.timezone
-        if self._has_many_news("lucko_rebates") or self._has_many_news("lucko_bets"):
+        if self._has_many_new_rebates or self._has_many_news("lucko_bets"):
             return all_days(self.connection, agent=self.agent, timezone=timezone)
         return touched_days(self.connection, agent=self.agent, loads=self.parameters["loads"], timezone=timezone)
+
+    @cached_property
+    def _has_many_new_rebates(self) -> bool:
+        return self._has_many_news("lucko_rebates")
 
     def _has_many_news(self, table: str) -> bool:
         """Return whether the loads that no run has consumed brought a good part of the agent's rows in *table*."""
@@ -344,7 +348,7 @@ class _Run:
 
     def _note_shared_bets(self) -> None:
         """Bring recon.shared_bets up to date with the loads that no run has consumed."""
-        if not self.everything and not self._has_many_news("lucko_rebates"):
+        if not self.everything and not self._has_many_new_rebates:
             new = self.connection.execute(statement("shared.sql"), self.parameters).rowcount
             (known,) = self._one("SELECT reltuples FROM pg_class WHERE oid = 'recon.shared_bets'::regclass")
             # What the planner never looked at it takes for empty, and joins all links for each of its rows.
