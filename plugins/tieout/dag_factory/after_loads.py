@@ -15,7 +15,7 @@ from tieout.settings import after_loads_pause
 def dag_after_loads(agent: Agent, name: str, *, tag: str, description: str, doc: str) -> DAG:
     """Return the empty DAG ``<provider>__<name>__<agent>``, which runs after loads of any feed of the agent."""
     return DAG(
-        dag_id=f"{agent.provider}__{name}__{agent.agent}",
+        dag_id=agent.dag_id(name),
         description=description,
         doc_md=doc,
         schedule=AssetAny(*(rows_of(agent.provider, feed.spec.name, agent.agent) for feed in agent.feeds)),

@@ -22,7 +22,7 @@ def build_control_dag(agent: Agent) -> DAG:
     """Return the DAG that asks for one day's total at once and compares it with the day's slices."""
     (feed,) = agent.feeds
     with DAG(
-        dag_id=f"{agent.provider}__control__{agent.agent}",
+        dag_id=agent.dag_id("control"),
         description=f"The provider's total of a day of agent {agent.agent} against the sum of its slices.",
         doc_md=_doc(agent),
         schedule=SliceTimetable(slice_cron(DAY), lag=LAG, reach=feed.spec.reach, stop=last_day_end(agent, UTC)),

@@ -21,7 +21,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
     zone = ZoneInfo(agent.recon.timezone)
     first = agent.start.astimezone(zone)
     with DAG(
-        dag_id=agent.reconcile_dag_id,
+        dag_id=agent.dag_id("reconcile"),
         description=f"Rebates of agent {agent.agent} against its bets, one settlement day a run.",
         doc_md=_reconcile_doc(agent),
         schedule=SliceTimetable(

@@ -18,7 +18,7 @@ from tieout.settings import PULL_POOL, landing_base
 def build_revisit_dag(agent: Agent) -> DAG:
     """Return the hourly DAG that reads again what is due of each feed of an agent: revisit_<feed>."""
     with DAG(
-        dag_id=f"{agent.provider}__revisit__{agent.agent}",
+        dag_id=agent.dag_id("revisit"),
         description=f"Recent slices of agent {agent.agent} read again: what {agent.provider} has restated since.",
         doc_md=_doc(agent),
         schedule=f"{_minute(agent)} * * * *",

@@ -67,7 +67,6 @@ class Agent:
     recon: ReconSettings
     integrity: IntegritySettings
 
-    @property
-    def reconcile_dag_id(self) -> str:
-        """``<provider>__reconcile__<agent>``."""
-        return f"{self.provider}__reconcile__{self.agent}"
+    def dag_id(self, kind: str) -> str:
+        """``<provider>__<kind>__<agent>``: the DAG of what is done for the agent as a whole."""
+        return f"{self.provider}__{kind}__{self.agent}"
