@@ -45,7 +45,7 @@ GATHERED = (
 )
 #: Of wide rows the planner only looks at what they are joined by: looking at all takes as long as writing them.
 LOOKED_AT: Mapping[str, LiteralString] = {
-    "judge_sums": "(rebate_id)",
+    "judge_sums": "(rebate_id, odd_ids)",
     "judge_verdicts": "(rebate_id, verdict)",
 }
 #: The rebates that a run judges: judge_chosen, a view, because reading a table of ours would keep other processes out.
@@ -273,6 +273,9 @@ class _Run:
             (self._gather_of_many if many else self._gather)(step, table)
         days |= self._days_left()
         changed = write_verdicts(self.connection, self.parameters)
+        if changed >= MANY_KEYS:
+            # What follows and the next run read them; autovacuum comes round later.
+            self.connection.execute("ANALYZE recon.rebates")
         self._keep_coverage()
         for step in ("standing", "healed"):
             self._execute(step)

@@ -7,6 +7,8 @@ WITH odd AS (
         o.bet_id
     FROM judge_sums AS n
     CROSS JOIN LATERAL unnest(n.odd_ids) AS o (bet_id)
+    -- Most have none, which the planner knows of the column and not of what is made of it.
+    WHERE n.odd_ids IS NOT NULL
     UNION
     SELECT
         rebate_id,
