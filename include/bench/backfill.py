@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,9 +38,9 @@ BETS_PER_HOUR = 60
 class Sizes:
     """``hours`` of every feed, once for one agent of each provider and once for ``many`` of them."""
 
-    hours: int = 6
+    hours: int = 24
     many: int = 10
-    timeout: float = 900
+    timeout: float = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +92,8 @@ def _figures(caught_up: CaughtUp, *, at_least: float) -> Iterator[Figure]:
 
 BENCHMARK = Benchmark(
     name="backfill",
-    measures="hours of 1 and of 10 agents through a real Airflow at documented quotas",
+    measures="a day of 1 and of 10 agents through a real Airflow at documented quotas",
     run=run,
-    full=lambda seed: measure(Sizes(hours=24), seed),
     takes_long=True,
 )
 
@@ -115,6 +115,7 @@ def _catch_up(agents: int, sizes: Sizes, seed: int) -> CaughtUp:
             Processes(home / "logs", home / "processes.json") as processes,
         ):
             url = start_simulator(processes, config)
+            _favour(processes)
             stack = AirflowStack(
                 home=home, postgres=postgres, processes=processes, feeds=feeds,
                 connections=connections(SimConfig(agents=known), url=url),
@@ -135,6 +136,13 @@ def _catch_up(agents: int, sizes: Sizes, seed: int) -> CaughtUp:
         violations=sum(int(entry["violations"]) for entry in calls),
         scheduler_cpu=scheduler_cpu, all_cpu=all_cpu,
     )  # fmt: skip
+
+
+def _favour(processes: Processes) -> None:
+    """Have the simulator never wait for a processor: a provider has its own. Without the right to, it waits."""
+    with suppress(psutil.AccessDenied):
+        for child in processes.children:
+            psutil.Process(child.process.pid).nice(-10)
 
 
 def _agents(number: int) -> Iterator[Agent]:

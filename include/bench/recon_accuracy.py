@@ -103,8 +103,8 @@ class Compared:
 
 
 def run(seed: int) -> Outcome:
-    """Judge three worlds of 2,000 rebates and more, from *seed* on."""
-    return measure(Sizes(seeds=3), seed)
+    """Judge one world of 2,000 rebates and more."""
+    return measure(Sizes(seeds=1), seed)
 
 
 def full(seed: int) -> Outcome:

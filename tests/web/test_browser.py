@@ -333,6 +333,44 @@ def test_no_page_is_wider_than_a_telephone(
     assert beyond == {}
 
 
+#: What the Tab key is to reach, in order.
+REACHABLE = """() => {
+    const all = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')];
+    window.reachable = all.filter(e => e.checkVisibility() && !e.disabled && e.type !== 'hidden' && e.tabIndex >= 0);
+    return window.reachable.length;
+}"""
+#: Which of them has the focus (null: none), and whether that is seen.
+FOCUSED = """() => {
+    const at = window.reachable.indexOf(document.activeElement), style = getComputedStyle(document.activeElement);
+    return at < 0 ? null : [at, style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0];
+}"""
+
+
+def test_every_page_is_walked_with_the_tab_key(
+    stack: AirflowStack, browser: Any, states: dict[str, Any], showcase: Showcase, ledger: psycopg.Connection
+) -> None:
+    """From the first link to the last, each in its place and seen to have the focus; never caught."""
+    context = browser.new_context(storage_state=states[USER], viewport={"width": 1500, "height": 1000})
+    page = context.new_page()
+    for path in paths_of(showcase, ledger):
+        page.goto(f"{stack.url}/tieout/{path}")
+        page.locator("[aria-busy=true]").wait_for(state="detached")
+        count = page.evaluate(REACHABLE)
+        order: list[int] = []
+        # The parts of a date take a step each.
+        for _ in range(4 * count + 4):
+            page.keyboard.press("Tab")
+            focused = page.evaluate(FOCUSED)
+            if focused is None:
+                break
+            at, is_seen = focused
+            assert is_seen, (path, page.evaluate("document.activeElement.outerHTML"))
+            if at not in order:
+                order.append(at)
+        assert order == list(range(count)), path
+    context.close()
+
+
 def finished(stack: AirflowStack, dag_id: str, task_id: str) -> dict[str, Any]:
     """The first task instance of a DAG whose try is over."""
     for _ in range(360):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import requests
@@ -147,9 +148,9 @@ class ProviderHook(BaseHook):
             self._connection = self.get_connection(self.conn_id)
         return self._connection
 
-    @property
+    @cached_property
     def extra(self) -> dict[str, Any]:
-        """The connection's extra fields."""
+        """The connection's extra fields, read once: Airflow masks them all in its logs whenever they are read."""
         extra = self.connection.extra_dejson
         # The UI stores extra fields that hold JSON as text.
         return {key: value for key, value in extra.items() if value not in (None, "")}
