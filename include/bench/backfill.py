@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,13 +46,16 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class CaughtUp:
-    """One catch-up. Seconds; ``bound`` is what the quotas alone need, of the feed that needs most."""
+    """One catch-up. Seconds; ``bound`` is what the quotas alone need, of the feed that needs most.
+
+    ``early``: how many calls came too early, by provider and endpoint.
+    """
 
     agents: int
     slices: int
     seconds: float
     bound: float
-    violations: int
+    early: Counter[str]
     scheduler_cpu: float
     all_cpu: float
 
@@ -73,7 +77,7 @@ def measure(sizes: Sizes, seed: int) -> Outcome:
         figures=(*_figures(one, at_least=0.9), *_figures(many, at_least=0.8)),
         sizes={
             "hours": sizes.hours, "bets_per_hour": BETS_PER_HOUR, "agents": sizes.many,
-            "feeds": "Lucko bets and rebates, VertexPlay bet logs",
+            "feeds": "Lucko bets and rebates, VertexPlay bet logs", "too_early": dict(one.early + many.early),
         },
     )  # fmt: skip
 
@@ -83,7 +87,7 @@ def _figures(caught_up: CaughtUp, *, at_least: float) -> Iterator[Figure]:
     yield Figure(name=f"{who}: wall time", value=caught_up.seconds, unit="s")
     yield Figure(name=f"{who}: the quotas alone", value=caught_up.bound, unit="s")
     yield Figure(name=f"{who}: quotas / wall time", value=caught_up.efficiency, at_least=at_least)
-    yield Figure(name=f"{who}: calls too early", value=caught_up.violations, at_most=0)
+    yield Figure(name=f"{who}: calls too early", value=caught_up.early.total(), at_most=0)
     yield Figure(
         name=f"{who}: scheduler's CPU a slice", value=1000 * caught_up.scheduler_cpu / caught_up.slices, unit="ms"
     )
@@ -133,7 +137,7 @@ def _catch_up(agents: int, sizes: Sizes, seed: int) -> CaughtUp:
             calls = requests.get(f"{url}/_sim/calls", timeout=60).json()
     return CaughtUp(
         agents=agents, slices=slices, seconds=seconds, bound=_bound(calls),
-        violations=sum(int(entry["violations"]) for entry in calls),
+        early=_early(calls),
         scheduler_cpu=scheduler_cpu, all_cpu=all_cpu,
     )  # fmt: skip
 
@@ -202,6 +206,13 @@ def _times(stack: AirflowStack) -> tuple[float, int]:
     assert began is not None
     assert ended is not None
     return (ended - began).total_seconds(), slices
+
+
+def _early(calls: list[dict[str, Any]]) -> Counter[str]:
+    found = Counter[str]()
+    for entry in calls:
+        found[f"{entry['provider']} {entry['endpoint']}"] += int(entry["violations"])
+    return +found
 
 
 def _bound(calls: list[dict[str, Any]]) -> float:

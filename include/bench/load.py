@@ -41,7 +41,7 @@ class Sizes:
 
     rows: int = 200_000
     slow_rows: int = 50_000
-    rounds: int = 3
+    rounds: int = 2
     seed: int = 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,12 +23,20 @@ def test_the_slowest_quota_bounds_the_time_from_its_first_call_to_its_last() -> 
 
 def test_efficiency_is_the_part_of_the_time_that_the_quotas_needed() -> None:
     caught_up = backfill.CaughtUp(
-        agents=1, slices=18, seconds=120, bound=105, violations=0, scheduler_cpu=9, all_cpu=36
+        agents=1, slices=18, seconds=120, bound=105, early=Counter(), scheduler_cpu=9, all_cpu=36
     )  # fmt: skip
     assert caught_up.efficiency == pytest.approx(0.875)
     values = {figure.name: figure for figure in backfill._figures(caught_up, at_least=0.9)}
     assert not values["1 agent: quotas / wall time"].passed
     assert values["1 agent: scheduler's CPU a slice"].value == 500
+
+
+def test_calls_that_came_too_early_are_told_by_endpoint() -> None:
+    calls = [
+        {"provider": provider, "endpoint": "/e", "agent": agent, "violations": violations}
+        for provider, agent, violations in (("lucko", "a", 0), ("vertexplay", "a", 1), ("vertexplay", "b", 2))
+    ]
+    assert backfill._early(calls) == {"vertexplay /e": 3}
 
 
 def test_agents_are_simulated_and_declared_alike() -> None:
