@@ -25,8 +25,7 @@ from bench.framework import Benchmark, Outcome, as_json, as_markdown, benchmarks
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; 0 when every goal is met, 1 when one is missed, 2 for an unknown name."""
     options = _options(arguments)
-    for name in ("alembic", "tieout"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 132)
     known = list(benchmarks(options.only))
     chosen = [one for one in known if options.only == one.name or (not options.only and _is_due(one, options))]
@@ -97,4 +96,6 @@ def _add_rows(table: Table, benchmark: Benchmark, outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
+    # Here and not in main(), which tests call as well: it would outlast them.
+    logging.getLogger("tieout").setLevel(logging.WARNING)
     sys.exit(main())
