@@ -207,8 +207,8 @@ def _without_indexes(connection: psycopg.Connection) -> Iterator[None]:
 
 def _new_load(connection: psycopg.Connection, bulk: Bulk) -> int:
     row = connection.execute(
-        """INSERT INTO ops.loads (reading_id, provider, feed, agent)
-           SELECT %s || count(*), 'lucko', 'bets', %s FROM ops.loads RETURNING load_id""",
+        """INSERT INTO ops.loads (reading_id, provider, feed, agent, only_appended)
+           SELECT %s || count(*), 'lucko', 'bets', %s, true FROM ops.loads RETURNING load_id""",
         (READING, bulk.agent),
     ).fetchone()
     assert row is not None

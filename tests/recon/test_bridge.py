@@ -5,16 +5,16 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from scenes import ALL_DAYS, FEW, TODAY, Bet, Rebate, Scene, bets, figures, rebates, scenes, write
 from world import DAY, DAYS, HOUR, NEEDED, NEXT, World
 
 from readings import Reading
@@ -24,8 +24,6 @@ from tieout.core.warehouse import connect
 
 D = Decimal
 ZERO = D(0)
-TODAY = DAY.date()
-ALL_DAYS = [TODAY + n * DAYS for n in range(-3, 4)]
 STEPS = (
     "bet_turnover", "unclaimed", "claimed_again", "from_other_days", "to_other_days", "other_currency",
     "turnover_differences", "rebated_turnover", "reused", "undated_bets", "undated_turnover",
@@ -95,89 +93,6 @@ def test_a_bridge_that_does_not_close_cannot_be_stored(world: World) -> None:
 # ------------------------------------------------------------------------------------------- random worlds
 
 
-@dataclass(frozen=True)
-class Bet:
-    id: str
-    user: str
-    currency: str
-    game: str
-    turnover: D
-    status: int
-    placed: datetime
-    settled: datetime | None
-
-
-@dataclass(frozen=True)
-class Rebate:
-    id: str
-    activity: str
-    currency: str
-    turnover: D
-    status: int
-    day: datetime
-    created: datetime
-    bets: tuple[str, ...]
-
-
-CENTS = st.integers(-500, 50_000).map(lambda cents: D(cents).scaleb(-2))
-HOURS = st.integers(-60, 60).map(lambda hours: DAY + hours * HOUR)
-
-
-@st.composite
-def bets(draw: st.DrawFn, number: int) -> Bet:
-    return Bet(
-        id=f"b{number}",
-        user=draw(st.sampled_from(("u1", "u2"))),
-        currency=draw(st.sampled_from(("USD", "USD", "VND2"))),
-        game=draw(st.sampled_from(("101", "103"))),
-        turnover=draw(CENTS),
-        status=draw(st.sampled_from((1, 1, 1, 1, 0, 2, 4))),
-        placed=draw(HOURS),
-        settled=draw(st.one_of(HOURS, HOURS, st.none())),
-    )
-
-
-@st.composite
-def rebates(draw: st.DrawFn, number: int) -> Rebate:
-    return Rebate(
-        id=f"r{number}",
-        activity=draw(st.sampled_from(("a1", "a1", "a2"))),
-        currency=draw(st.sampled_from(("USD", "USD", "VND2"))),
-        turnover=draw(CENTS),
-        status=draw(st.sampled_from((1, 1, 1, 0))),
-        day=DAY + draw(st.integers(-1, 1)) * DAYS,
-        created=NEXT + draw(st.integers(0, 2)) * HOUR,
-        bets=tuple(draw(st.lists(st.sampled_from([f"b{n}" for n in range(8)]), max_size=5))),
-    )
-
-
-@dataclass(frozen=True)
-class Scene:
-    bets: tuple[Bet, ...]
-    rebates: tuple[Rebate, ...]
-
-
-@st.composite
-def scenes(draw: st.DrawFn) -> Scene:
-    return Scene(
-        bets=tuple(draw(bets(number)) for number in range(draw(st.integers(0, 8)))),
-        rebates=tuple(draw(rebates(number)) for number in range(draw(st.integers(0, 5)))),
-    )
-
-
-def write(world: World, scene: Scene) -> None:
-    for bet in scene.bets:
-        world.bet(
-            bet.id, str(bet.turnover), user=bet.user, currency=bet.currency, status=bet.status, game_id=bet.game,
-            bet_time=epoch_ms(bet.placed), settle_time=epoch_ms(bet.settled) if bet.settled else 0,
-        )  # fmt: skip
-    for rebate in scene.rebates:
-        world.rebate(
-            rebate.id, rebate.bets, str(rebate.turnover), "1", currency=rebate.currency, status=rebate.status,
-            day=rebate.day, created=rebate.created, activity=rebate.activity,
-        )  # fmt: skip
-
-
 def expected_bridges(scene: Scene, zone: ZoneInfo) -> dict[tuple[date, str], dict[str, Any]]:
     """Follow every claim by itself."""
     found: dict[tuple[date, str], dict[str, Any]] = defaultdict(lambda: dict.fromkeys(STEPS, ZERO))
@@ -218,11 +133,6 @@ def _steps_of(bet: Bet, day: date, rebates: Iterable[Rebate]) -> Iterable[tuple[
             yield "reused", bet.turnover, (claim.day.date(), bet.currency)
 
 
-FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
-
-
 @FEW
 @given(scene=scenes(), timezone=st.sampled_from(("UTC", "Asia/Shanghai", "America/New_York")))
 def test_bridges_equal_a_plain_computation(
@@ -246,14 +156,14 @@ def test_bridges_equal_a_plain_computation(
 
 @FEW
 @given(scene=scenes(), data=st.data())
-def test_days_that_a_load_does_not_touch_keep_their_figures(
+def test_days_that_a_load_does_not_touch_keep_theirfigures(
     reading: type[Reading], db: psycopg.Connection, scene: Scene, data: st.DataObject
 ) -> None:
     """Restating a bet and a rebate changes the figures of touched days only."""
     world = World(reading, db, agent=f"acme-{uuid.uuid4().hex[:12]}")
     write(world, scene)
     world.settle().judge(*ALL_DAYS)
-    before = _figures(world)
+    before = figures(world)
     first_load = db.execute("SELECT max(load_id) FROM ops.loads").fetchone()[0]  # type: ignore[index]
     restated = data.draw(st.sampled_from(scene.bets)) if scene.bets else None
     if restated is not None:
@@ -280,21 +190,9 @@ def test_days_that_a_load_does_not_touch_keep_their_figures(
     ]  # fmt: skip
     touched = touched_days(db, agent=world.agent, loads=loads, timezone="UTC")
     world.judge(*ALL_DAYS)
-    after = _figures(world)
+    after = figures(world)
     changed = {key[0] for key in before.keys() | after if before.get(key) != after.get(key)}
     assert changed <= set(touched)
-
-
-def _figures(world: World) -> dict[tuple[Any, ...], dict[str, Any]]:
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for table, key in {
-        "recon.bridge": ("day", "currency"),
-        "recon.unclaimed": ("day", "currency", "user_id"),
-        "recon.activity_daily": ("day", "currency", "activity_id"),
-    }.items():
-        for row in world.rows(table, "day"):
-            found[*(row[name] for name in key), table] = {k: v for k, v in row.items() if k != "run_id"}
-    return found
 
 
 def test_nothing_loaded_touches_nothing(world: World) -> None:

@@ -86,6 +86,8 @@ class ReadingLoader:
         self.reading = Source(number=0, manifest=manifest, folder=folder)
         self.incoming_sql = IncomingSql(feed)
         self.merge_sql = MergeSql(feed)
+        #: Whether provenance or history of stored rows was worked out again.
+        self.mended = False
 
     def run(self) -> list[Certificate]:
         """Load and certify; the caller commits. Returns one certificate per slice."""
@@ -116,8 +118,9 @@ class ReadingLoader:
         certificates = Proof(manifest=manifest, counts=counts, rejects=self.rejects).certificates(changes, retired)
         inserted, updated = (sum(column) for column in zip(*changes.values(), strict=True)) if changes else (0, 0)
         self.connection.execute(
-            "UPDATE ops.loads SET inserted = %s, updated = %s, retired = %s WHERE load_id = %s",
-            (inserted, updated, retired, load_id),
+            """UPDATE ops.loads SET inserted = %s, updated = %s, retired = %s, only_appended = %s
+               WHERE load_id = %s""",
+            (inserted, updated, retired, not self.mended, load_id),
         )
         for certificate in certificates:
             certificate.write(self.connection, kind=manifest.kind)
@@ -258,6 +261,7 @@ class ReadingLoader:
                 self._reject_rows(self.incoming_sql.reject_collisions(), COLLISION)
             if moves:
                 self.connection.execute(self.merge_sql.mend_provenance(general=general), self.parameters)
+        self.mended = history or moves
         mend_history = HistorySql(self.feed).mend_history(general=general)
         if (history or moves) and mend_history is not None:
             self.connection.execute(mend_history, self.parameters)

@@ -1,7 +1,8 @@
 """The daily figures of a Lucko agent: tie-out, bridge, unclaimed turnover and claim rates, replaced day by day.
 
 They are functions of staging, the settings and the verdicts on the days' rebates. They are written in the judge's
-transaction, so that they are of one snapshot with the verdicts.
+transaction, so that they are of one snapshot with the verdicts. What became of a day's bets is kept added up
+(recon.day_sums): a run that knows what moved changes these sums, and reads no bet that did not.
 """
 
 from __future__ import annotations
@@ -29,40 +30,72 @@ FIGURES = (
 ONE_BY_ONE = ("day_away", "day_several")
 #: The constraint of recon.bridge that says so.
 CLOSES = "ck_bridge_closes"
+_DAY_SUMS = sql.SQL("day, currency, game_id, user_id, activity_id, is_dated, fate, bets, turnover")
 
 
-def write_days(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool = False) -> None:
+def write_days(
+    connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool = False, moved: bool = False
+) -> None:
     """Replace the daily figures of ``days``; the verdicts on all their rebates must stand in recon.rebates.
 
-    *parameters*: agent, run_id, days (dates) and settings (the JSON text of ReconSettings); *many*: the days have a
-    good part of the agent's bets. The caller commits. Raises FatalError when a bridge does not close (staging and
-    verdicts are not of one state then), or when a figure breaks another constraint.
+    *parameters*: agent, run_id, loads (those no run has consumed), days (dates) and settings (the JSON text of
+    ReconSettings); *many*: the days have a good part of the agent's bets; *moved*: ``gather_moves`` has found what
+    moved. The caller commits. Raises FatalError when a bridge does not close (staging and verdicts are not of one
+    state then), or when a figure breaks another constraint.
     """
     connection.execute(statement("day_tables.sql"))
+    kept = _kept_days(connection, parameters) if moved else []
+    whole = [day for day in parameters["days"] if day not in kept]
     for table in ONE_BY_ONE:
         step = "day_several_all" if many and table == "day_several" else table
         connection.execute(statement(f"{step}.sql"), parameters)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     connection.execute(statement("day_claims.sql"), parameters)
-    _add_up(connection, parameters, many=many)
-    connection.execute("ANALYZE day_sums")
-    for _, table in FIGURES:
-        connection.execute(
-            sql.SQL("DELETE FROM {} WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])").format(
-                sql.Identifier("recon", table)
-            ),
-            parameters,
-        )
     try:
-        for name, _ in FIGURES:
+        if whole:
+            _add_up(connection, {**parameters, "days": whole}, many=many)
+        if kept:
+            _change_sums(connection, {**parameters, "kept": kept})
+        connection.execute(statement("day_sums_several.sql"), parameters)
+        connection.execute("ANALYZE day_sums")
+        for name, table in FIGURES:
+            _delete_days(connection, table, parameters)
             connection.execute(statement(f"{name}.sql"), parameters)
     except errors.CheckViolation as error:
         raise _not_written(error, parameters["agent"]) from error
-    connection.execute("""DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_sums""")
+    connection.execute("DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_sums")
+
+
+def gather_moves(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> list[date] | None:
+    """Find what ``loads`` moved in the daily figures; return the days it moved in, in order.
+
+    None when the history does not tell what it was before: a load added to the past, or old states were shed.
+    *parameters*: agent, run_id, loads, settings. recon.shared_bets must be up to date with the loads.
+    """
+    connection.execute(statement("moved_rebates.sql"), parameters)
+    connection.execute(statement("moved_bets.sql"), parameters)
+    connection.execute("ANALYZE moved_bets")
+    if not _told(connection, parameters):
+        return None
+    connection.execute(statement("moved_states.sql"), parameters)
+    return [day for (day,) in connection.execute(statement("moved_days.sql")).fetchall()]
+
+
+def _told(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> bool:
+    row = connection.execute(statement("moved_told.sql"), parameters).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _kept_days(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> list[date]:
+    """Return those of the days whose stored sums only lack what moved."""
+    return [day for (day,) in connection.execute(statement("day_kept.sql"), parameters).fetchall()]
 
 
 def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool) -> None:
-    """Fill day_sums. Many bets become few groups, whatever the planner expects: they need no sorting."""
+    """Add up whole days into day_sums and keep the sums.
+
+    Many bets become few groups, whatever the planner expects: they need no sorting.
+    """
     if many:
         with planned_with(connection, enable_sort="off", parallel_tuple_cost="0"):
             connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
@@ -70,7 +103,34 @@ def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, ma
     else:
         with planned_with(connection, enable_sort="off", enable_mergejoin="off"):
             connection.execute(statement("day_sums.sql"), parameters)
-    connection.execute(statement("day_sums_several.sql"), parameters)
+    _delete_days(connection, "day_sums", parameters)
+    connection.execute(
+        sql.SQL(
+            "INSERT INTO recon.day_sums (agent, {0}, run_id) SELECT %(agent)s, {0}, %(run_id)s FROM day_sums"
+        ).format(_DAY_SUMS),
+        parameters,
+    )
+
+
+def _change_sums(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> None:
+    """Bring the stored sums of ``kept`` days to what moved, and take them into day_sums."""
+    connection.execute(statement("day_moved.sql"), parameters)
+    connection.execute(
+        sql.SQL(
+            """INSERT INTO day_sums ({0})
+               SELECT {0} FROM recon.day_sums WHERE agent = %(agent)s AND day = ANY(%(kept)s::date[])"""
+        ).format(_DAY_SUMS),
+        parameters,
+    )
+
+
+def _delete_days(connection: psycopg.Connection, table: str, parameters: Mapping[str, Any]) -> None:
+    connection.execute(
+        sql.SQL("DELETE FROM {} WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])").format(
+            sql.Identifier("recon", table)
+        ),
+        parameters,
+    )
 
 
 def _not_written(error: errors.CheckViolation, agent: str) -> FatalError:

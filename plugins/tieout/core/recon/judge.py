@@ -23,7 +23,7 @@ from sqlalchemy import URL
 
 from tieout.core.errors import ConfigError
 from tieout.core.ledger import is_declared
-from tieout.core.recon.daily import all_days, statement, touched_days, write_days
+from tieout.core.recon.daily import all_days, gather_moves, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
 from tieout.core.warehouse import connect, planned_with
@@ -54,19 +54,20 @@ CONCERNED = """
 SELECT r.* FROM judge_concerned AS c
 INNER JOIN staging.lucko_rebates AS r ON r.agent = {agent} AND r.id = c.rebate_id
 """
-#: One that has left a day since it was judged is judged with it, so that no verdict stays behind.
 DAYS = """
 SELECT *
 FROM staging.lucko_rebates
 WHERE agent = {agent} AND date >= {first}::date::timestamp AT TIME ZONE 'UTC'
     AND date < ({last}::date + 1)::timestamp AT TIME ZONE 'UTC'
     AND (date AT TIME ZONE 'UTC')::date = any({days}::date[])
-UNION ALL
-SELECT r.*
+"""
+#: Where rebates have gone that were of the given days when they were judged.
+ENTERED = """
+SELECT DISTINCT (r.date AT TIME ZONE 'UTC')::date
 FROM recon.rebates AS v
 INNER JOIN staging.lucko_rebates AS r ON r.agent = v.agent AND r.id = v.rebate_id
-WHERE v.agent = {agent} AND v.day = any({days}::date[])
-    AND (r.date AT TIME ZONE 'UTC')::date <> all({days}::date[])
+WHERE v.agent = %(agent)s AND v.day = any(%(days)s::date[])
+    AND (r.date AT TIME ZONE 'UTC')::date <> all(%(days)s::date[])
 """
 #: From this many keys on, the run may use more memory for a sort or a hash, and whole tables may be the faster way.
 MANY_KEYS = 20_000
@@ -174,8 +175,11 @@ class _Run:
         self.settings = settings
         self.config = {**settings.as_json(), "feed": self._feed()}
         self.parameters: dict[str, Any] = {"agent": agent, "settings": json.dumps(settings.as_json())}
+        #: Whether what the loads moved in the daily figures was gathered.
+        self.knows_moves = False
 
     def full(self, days: list[date]) -> RunSummary:
+        days = self._with_days_entered(days)
         self._begin("full", days)
         self._choose(DAYS, days=days, first=min(days, default=None), last=max(days, default=None))
         return self._judge(set(days))
@@ -194,9 +198,7 @@ class _Run:
                SELECT %(agent)s, load_id, %(run_id)s FROM judge_loads""",
             self.parameters,
         )
-        if everything:
-            return self._judge(set())
-        return self._judge(set(self._touched_days()))
+        return self._judge(set())
 
     # -- beginning and end ----------------------------------------------------------------------------------
 
@@ -269,6 +271,8 @@ class _Run:
         self._gather("keys", "judge_keys")
         many = self._has_many_keys()
         self._note_shared_bets()
+        if self.kind == "incremental" and not self.everything:
+            days |= set(self._touched_days())
         for step, table in GATHERED:
             (self._gather_of_many if many else self._gather)(step, table)
         days |= self._days_left()
@@ -285,7 +289,8 @@ class _Run:
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
         if days:
-            write_days(self.connection, {**self.parameters, "days": sorted(days)}, many=many)
+            parameters = {**self.parameters, "days": sorted(days)}
+            write_days(self.connection, parameters, many=many, moved=self.knows_moves)
         return self._finish(changed, sorted(days))
 
     def _gather_of_many(self, step: str, table: str) -> None:
@@ -321,11 +326,25 @@ class _Run:
         rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_keys").fetchall()
         return {name: [row[n] for row in rows] for n, name in enumerate(("labels", "starts", "ends"))}
 
+    def _with_days_entered(self, days: list[date]) -> list[date]:
+        """Return *days* and those that rebates have left them for.
+
+        A rebate that left a day must not leave its verdict behind, and the figures of the day it is in now are only
+        right when all verdicts of that day are of the same state.
+        """
+        while entered := self.connection.execute(ENTERED, {"agent": self.agent, "days": days}).fetchall():
+            days = sorted({*days, *(day for (day,) in entered)})
+        return days
+
     def _touched_days(self) -> list[date]:
         """Return the days whose figures the loads may have changed: of many news all days, which takes less time."""
         timezone = self.settings.timezone
         if self._has_many_new_rebates or self._has_many_news("lucko_bets"):
             return all_days(self.connection, agent=self.agent, timezone=timezone)
+        days = gather_moves(self.connection, self.parameters)
+        self.knows_moves = days is not None
+        if days is not None:
+            return days
         return touched_days(self.connection, agent=self.agent, loads=self.parameters["loads"], timezone=timezone)
 
     @cached_property
@@ -359,9 +378,13 @@ class _Run:
                 self.connection.execute("ANALYZE recon.shared_bets")
             return
         self._execute("shared_all")
-        self.connection.execute("DELETE FROM recon.shared_bets WHERE agent = %(agent)s", self.parameters)
+        if self.everything:
+            # Not before all days are added up anew: the stored sums leave out what was noted.
+            self.connection.execute("DELETE FROM recon.shared_bets WHERE agent = %(agent)s", self.parameters)
         self.connection.execute(
-            "INSERT INTO recon.shared_bets (agent, bet_id) SELECT %(agent)s, bet_id FROM judge_shared", self.parameters
+            """INSERT INTO recon.shared_bets (agent, bet_id, run_id)
+               SELECT %(agent)s, bet_id, %(run_id)s FROM judge_shared ON CONFLICT DO NOTHING""",
+            self.parameters,
         )
         self.connection.execute("ANALYZE recon.shared_bets")
 

@@ -5,7 +5,31 @@ from __future__ import annotations
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Table
 
 from tieout.core.tables import staging
-from tieout.core.tables.base import big, ident, instant, metadata, money, number, text
+from tieout.core.tables.base import big, flag, ident, instant, metadata, money, number, text
+
+day_sums = Table(
+    "day_sums",
+    metadata,
+    ident("agent", nullable=False),
+    Column("day", Date, nullable=False),
+    ident("currency", nullable=False),
+    ident("game_id", nullable=False),
+    ident("user_id", comment="of unclaimed bets only"),
+    ident("activity_id", comment="of claimed bets only"),
+    flag("is_dated", nullable=False, comment="false: without settle_time, of this day by their bet_time"),
+    ident("fate", nullable=False),
+    big("bets", nullable=False),
+    money("turnover", nullable=False),
+    big("run_id", ForeignKey("recon.runs.run_id"), nullable=False),
+    CheckConstraint("bets > 0", name="bets"),
+    CheckConstraint("fate in ('unclaimed', 'kept', 'to_other_days', 'other_currency')", name="fate"),
+    CheckConstraint("(fate = 'unclaimed') = (user_id IS NOT NULL)", name="user"),
+    CheckConstraint("(fate = 'unclaimed') = (activity_id IS NULL)", name="activity"),
+    # Three ids may be longer than a row of an index: no key over all of them.
+    Index("ix_day_sums_day", "agent", "day"),
+    schema="recon",
+    comment="What became of a day's settled bets that no two rebates name, added up: runs change it by what moved.",
+)
 
 bridge = Table(
     "bridge",

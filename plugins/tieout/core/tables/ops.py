@@ -6,7 +6,7 @@ from sqlalchemy import ARRAY, CheckConstraint, Column, Identity, Index, Interval
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
-from tieout.core.tables.base import big, ident, instant, jsonb, metadata, number, text
+from tieout.core.tables.base import big, flag, ident, instant, jsonb, metadata, number, text
 
 agents = Table(
     "agents",
@@ -121,6 +121,12 @@ loads = Table(
     big("inserted", nullable=False, server_default=sql("0")),
     big("updated", nullable=False, server_default=sql("0")),
     big("retired", nullable=False, server_default=sql("0")),
+    flag(
+        "only_appended",
+        nullable=False,
+        server_default=sql("false"),
+        comment="histories got states at their end and lost none: what rows were before can be told by load_id",
+    ),
     Index("ix_loads_agent", "provider", "agent", "load_id"),
     schema="ops",
     comment="Every committed load; a row of staging carries the load_id that last changed it.",

@@ -169,6 +169,7 @@ shared_bets = Table(
     metadata,
     ident("agent", primary_key=True),
     ident("bet_id", primary_key=True),
+    big("run_id", nullable=False, server_default=sql("0"), comment="the run that noted it"),
     schema="recon",
     comment="Bets that several rebates name, or once named: each is looked at one by one.",
 )
