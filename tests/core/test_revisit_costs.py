@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import psycopg
 
 from readings import Reading, at, sample
+from tieout.core import load
 from tieout.core.clock import epoch_ms
+from tieout.core.ledger import Certificate
 from tieout.core.slices import Slice
 
 ROWS, PAGE = 50_000, 5_000
@@ -78,3 +81,29 @@ def test_a_revisit_that_changes_nothing_writes_almost_no_log(reading: type[Readi
         == [("certified", ROWS // 2)] * 2
     )
     assert revisiting <= loading * MOST, f"{revisiting:,} bytes after {loading:,}"
+
+
+def test_statistics_of_a_table_that_was_being_filled_do_not_stall_the_next_load(
+    reading: type[Reading], db: psycopg.Connection
+) -> None:
+    """Autovacuum may look while the first load is not committed: it sees pages, and no row on them."""
+    answers = pages()
+    first = reading.of("lucko", "bets", START, hours=2, requested_at=START + 3 * HOUR).answer(*answers)
+    again = reading.of("lucko", "bets", START, hours=2, kind="revisit", requested_at=START + 4 * HOUR).answer(*answers)
+    first.land()
+    again.land()
+    write = Certificate.write
+
+    def analyze_before(*args: Any, **kwargs: Any) -> None:
+        db.execute("ANALYZE staging.lucko_bets")
+        db.execute("ANALYZE staging.lucko_bet_versions")
+        write(*args, **kwargs)
+
+    with patch.object(Certificate, "write", analyze_before):
+        first.load()
+    (known, pages_then) = db.execute(
+        "SELECT reltuples, relpages FROM pg_class WHERE oid = 'staging.lucko_bets'::regclass"
+    ).fetchone() or (None, None)
+    assert (known, pages_then > 1000) == (0, True)
+    with patch.dict(load.SETTINGS, {"statement_timeout": "60s"}):
+        assert again.load().unchanged == ROWS

@@ -31,7 +31,7 @@ from tieout.core.merge import MergeSql
 from tieout.core.proof import Counts, Proof
 from tieout.core.rejects import DUPLICATE_KEY, KEY_COLLISION, RejectLog
 from tieout.core.storage import PathLike
-from tieout.core.warehouse import connect
+from tieout.core.warehouse import analyze_misleading, connect
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,8 @@ class ReadingLoader:
         }
         for name, value in SETTINGS.items():
             self._set(name, value)
+        written = (self.feed.table, self.feed.versions)
+        analyze_misleading(self.connection, [table.fullname for table in written if table is not None])
         self.intake = Intake(connection=self.connection, feed=self.feed, load_id=load_id, rejects=self.rejects)
         self.intake.take(sources)
         counts = self.intake.count(manifest, self.parameters)

@@ -26,7 +26,7 @@ from tieout.core.ledger import is_declared
 from tieout.core.recon.daily import all_days, gather_moves, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
-from tieout.core.warehouse import connect, planned_with
+from tieout.core.warehouse import analyze_misleading, connect, planned_with
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ INNER JOIN staging.lucko_rebates AS r ON r.agent = v.agent AND r.id = v.rebate_i
 WHERE v.agent = %(agent)s AND v.day = any(%(days)s::date[])
     AND (r.date AT TIME ZONE 'UTC')::date <> all(%(days)s::date[])
 """
+#: The staging tables that a run reads.
+READ = ("lucko_bets", "lucko_bet_versions", "lucko_rebates", "lucko_rebate_bets")
 #: From this many keys on, the run may use more memory for a sort or a hash, and whole tables may be the faster way.
 MANY_KEYS = 20_000
 #: Whole tables are the faster way where what is looked up is at least this part of them.
@@ -154,13 +156,15 @@ def _refresh_statistics(connection: psycopg.Connection) -> None:
     Right after a large load, before autovacuum comes round, it would take them for empty and join them row by row:
     hours instead of seconds.
     """
+    analyze_misleading(connection, [f"staging.{name}" for name in READ])
     stale = connection.execute(
         """SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
            WHERE c.relnamespace = 'staging'::regnamespace
-             AND c.relname IN ('lucko_bets', 'lucko_bet_versions', 'lucko_rebates', 'lucko_rebate_bets')
+             AND c.relname = ANY(%s)
              AND (c.reltuples < 0
                   OR pg_relation_size(c.oid) > 1.2 * c.relpages * current_setting('block_size')::int
-                  OR s.n_mod_since_analyze > 0.1 * s.n_live_tup)"""
+                  OR s.n_mod_since_analyze > 0.1 * s.n_live_tup)""",
+        (list(READ),),
     ).fetchall()
     for (name,) in stale:
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("staging", name)))
