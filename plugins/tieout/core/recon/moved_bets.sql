@@ -12,13 +12,14 @@ SELECT
         ELSE coalesce(h.before_at < h.since, TRUE)
     END AS is_told
 FROM staging.lucko_bets AS b
-CROSS JOIN LATERAL (
-    SELECT
-        min(v.pulled_at) FILTER (WHERE v.load_id = any(%(loads)s::bigint[])) AS since,
-        max(v.pulled_at) FILTER (WHERE v.load_id <> all(%(loads)s::bigint[])) AS before_at
-    FROM staging.lucko_bet_versions AS v
-    WHERE v.agent = b.agent AND v.id = b.id
-) AS h
+CROSS JOIN
+    LATERAL (
+        SELECT
+            min(v.pulled_at) FILTER (WHERE v.load_id = any(%(loads)s::bigint[])) AS since,
+            max(v.pulled_at) FILTER (WHERE v.load_id <> all(%(loads)s::bigint[])) AS before_at
+        FROM staging.lucko_bet_versions AS v
+        WHERE v.agent = b.agent AND v.id = b.id
+    ) AS h
 WHERE b.agent = %(agent)s AND b.load_id = any(%(loads)s::bigint[])
 UNION ALL
 SELECT

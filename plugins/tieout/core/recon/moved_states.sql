@@ -50,9 +50,10 @@ claims AS (
         r.currency,
         r.activity_id
     FROM moved_rebates AS r
-    CROSS JOIN LATERAL (
-        SELECT DISTINCT n.bet_id COLLATE "C" AS bet_id FROM jsonb_array_elements_text(r.txn_ids) AS n (bet_id)
-    ) AS named
+    CROSS JOIN
+        LATERAL (
+            SELECT DISTINCT n.bet_id COLLATE "C" AS bet_id FROM jsonb_array_elements_text(r.txn_ids) AS n (bet_id)
+        ) AS named
     WHERE r.status <> 0
 )
 
