@@ -148,8 +148,8 @@ def test_the_file_holds_what_the_list_shows(owners_pages: TestClient, found: Non
 
 @pytest.mark.parametrize("query", [
     "integrity?state=x", "integrity?sort=sentence", "controls?first=2026-03-02&last=2026-03-01",
-    "controls?state=healed", "unclaimed?last=x", "unclaimed?user_id=u1", "unclaimed.csv?user_id=u1", "pending?verdict=x",
-    "activities?page=0", "activities.csv?sort=x", "runbook?kind=x",
+    "controls?state=healed", "unclaimed?last=x", "unclaimed?user_id=u1", "unclaimed.csv?user_id=u1",
+    "pending?verdict=x", "activities?page=0", "activities.csv?sort=x", "runbook?kind=x",
     "slices?provider=lucko&feed=bets&agent=acme&day=2026-03-10&slice=x",
 ])  # fmt: skip
 def test_a_wrong_address_of_a_list_is_told_what_is_wrong(owners_pages: TestClient, query: str) -> None:
