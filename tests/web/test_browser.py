@@ -242,7 +242,7 @@ def test_the_csv_is_what_was_filtered(visit: Callable[..., Any], ledger: psycopg
     page = visit(f"{BREAKS}?reason=missing_bet&state=all")
     with page.expect_download() as download:
         frame(page).get_by_role("link", name="CSV of these").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
     (count,) = ledger.execute("SELECT count(*) FROM recon.breaks WHERE reason = 'missing_bet'").fetchone() or (0,)
     assert len(rows) == count > 0
     assert {row["reason"] for row in rows} == {"missing_bet"}

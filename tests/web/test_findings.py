@@ -21,7 +21,7 @@ from tieout.web import runbook
 from tieout.web.render import share
 
 Browser = Callable[[Person | None], TestClient]
-LISTS = ("integrity", "controls", "unclaimed", "unclaimed?agent=acme", "activities")
+LISTS = ("integrity", "controls", "unclaimed", "unclaimed?agent=acme", "activities", "pending")
 MARCH = "first=2026-03-01&last=2026-03-31"
 
 
@@ -130,13 +130,13 @@ def test_a_share_never_looks_like_nothing_or_all_when_it_is_not(value: str | Non
     assert share(None if value is None else Decimal(value)) == shown
 
 
-@pytest.mark.parametrize("name", ["integrity", "controls", "unclaimed", "activities"])
+@pytest.mark.parametrize("name", ["integrity", "controls", "unclaimed", "activities", "pending"])
 def test_the_file_holds_what_the_list_shows(owners_pages: TestClient, found: None, name: str) -> None:
     asked = f"{MARCH}&agent=acme"
     answer = owners_pages.get(f"/tieout/{name}.csv?{asked}")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert f'filename="{name}-' in answer.headers["content-disposition"]
-    lines = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
     shown = rows(owners_pages, f"{name}?{asked}")
     assert len(lines) == len(shown)
     assert [line["day"] for line in lines] == [row[0] for row in shown]
@@ -148,7 +148,8 @@ def test_the_file_holds_what_the_list_shows(owners_pages: TestClient, found: Non
 
 @pytest.mark.parametrize("query", [
     "integrity?state=x", "integrity?sort=sentence", "controls?first=2026-03-02&last=2026-03-01",
-    "controls?state=healed", "unclaimed?last=x", "activities?page=0", "activities.csv?sort=x", "runbook?kind=x",
+    "controls?state=healed", "unclaimed?last=x", "unclaimed?user_id=u1", "unclaimed.csv?user_id=u1",
+    "pending?verdict=x", "activities?page=0", "activities.csv?sort=x", "runbook?kind=x",
     "slices?provider=lucko&feed=bets&agent=acme&day=2026-03-10&slice=x",
 ])  # fmt: skip
 def test_a_wrong_address_of_a_list_is_told_what_is_wrong(owners_pages: TestClient, query: str) -> None:

@@ -92,7 +92,7 @@ def test_hostile_ids_are_text_everywhere(owners_pages: TestClient, db: psycopg.C
     assert any(hostile in cell for page in parsed for row in page.rows for cell in row)
     found = owners_pages.get("/tieout/breaks", params={"state": "all", "user_id": hostile})
     assert found.status_code == 200
-    assert owners_pages.get("/tieout/breaks", params={"agent": hostile, "reason": hostile}).status_code == 200
+    assert owners_pages.get("/tieout/breaks", params={"agent": hostile, "rebate_id": hostile}).status_code == 200
     assert db.execute("SELECT count(*) FROM recon.breaks").fetchone() == (len(ids),)
 
 
@@ -150,6 +150,10 @@ def test_breaks_are_sorted_and_paged_on_the_server(owners_pages: TestClient) -> 
     "coverage?days=15", "coverage?until=x", "coverage?size=101", "reconciliation?first=2026-02-01&last=2026-01-01",
     "slices?provider=lucko", "action?kind=delete", "break?id=-1", "break?id=99999999999999999999999", "dag",
     f"slices?{FEED}&day=2026-3-1", f"slices?{FEED}", f"action?{FEED}&from=x&to=y", "breaks?least=1e999999999",
+    "breaks?least=12,50", "breaks?reason=x", "breaks?severity=x", "breaks?first=2026-02-01&last=2026-01-01",
+    "breaks?older=3&younger=2", "coverage?until=0001-01-01", "coverage?until=9999-12-31", "breaks?first=1999-12-31",
+    "reconciliation?last=0001-01-05", f"action?{FEED}&from=0001-01-01T00:00:00%2B14:00&to=2026-01-01",
+    f"slices?{FEED}&day=9999-12-31", "integrity?last=0001-01-05", "reconciliation.csv?last=9999-12-31",
 ])  # fmt: skip
 def test_a_wrong_address_is_told_what_is_wrong(owners_pages: TestClient, query: str) -> None:
     answer = owners_pages.get(f"/tieout/{query}")
@@ -161,7 +165,7 @@ def test_the_csv_holds_what_is_filtered_and_no_formula(owners_pages: TestClient)
     answer = owners_pages.get("/tieout/breaks.csv?state=all&sort=amount")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert "attachment" in answer.headers["content-disposition"]
-    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
     assert [row["rebate_id"].removeprefix("'") for row in rows] == shown_breaks(owners_pages, "state=all&sort=amount")
     assert all(cell[:1] not in ("=", "+", "@", "-") for row in rows for cell in row.values())
     assert {row["user_id"] for row in rows} >= {f"'{FORMULA}", HOSTILE, INJECTION}

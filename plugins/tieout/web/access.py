@@ -109,8 +109,11 @@ def require_own_form(request: Request, viewer: Viewer, subject: str, token: str)
 
 
 def _is_own_origin(request: Request) -> bool:
-    stated = request.headers.get("origin") or request.headers.get("referer") or ""
-    host = urlsplit(stated).netloc.lower()
+    stated = urlsplit(request.headers.get("origin") or request.headers.get("referer") or "")
+    host = stated.netloc.lower()
+    # A page that came unencrypted may be anybody's. The other way round nothing is known: a proxy may have decrypted.
+    if stated.scheme != "https" and request.url.scheme == "https":
+        return False
     # Behind a proxy that does not pass the host on, the address Airflow was told is the one that browsers know.
     own = {request.headers.get("host", "").lower(), urlsplit(conf.get("api", "base_url", fallback="")).netloc.lower()}
     return bool(host) and host in own

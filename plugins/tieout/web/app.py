@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +16,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from tieout.core.errors import ConfigError, TieoutError
 from tieout.web import actions, breaks, coverage, findings, reconciliation, runbook
 from tieout.web.access import LoggedIn
+from tieout.web.middleware import AnswerHeaders
 from tieout.web.render import page
+from tieout.web.warehouse import NotSetUp
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def build_app() -> FastAPI:
         app.include_router(module.router)
     app.add_api_route("/", _home, methods=["GET"])
     app.add_api_route("/static/{name}", _asset, methods=["GET"])
-    app.middleware("http")(_with_headers)
+    app.add_middleware(AnswerHeaders, headers=HEADERS)
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(TieoutError, _failed)
@@ -65,14 +66,6 @@ def _asset(name: str) -> Response:
     return Response(content, media_type=ASSETS[name], headers={"Cache-Control": "private, max-age=3600"})
 
 
-async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    response = await call_next(request)
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
 def _message(status: int, title: str, said: str, advice: str = "") -> Response:
     return page("message.html", status=status, title=title, said=said, advice=advice)
 
@@ -83,7 +76,11 @@ def _refused(request: Request, error: Exception) -> Response:
     if error.status_code == 401:
         return _to_login(request) or _message(401, "Not logged in", "Log in to Airflow, then load this page again.")
     title = titles.get(error.status_code, "This did not work")
-    return _message(error.status_code, title, str(error.detail))
+    response = _message(error.status_code, title, str(error.detail))
+    response.headers.update(error.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["Allow"] = "GET, HEAD"
+    return response
 
 
 def _to_login(request: Request) -> Response | None:
@@ -109,6 +106,9 @@ def _failed(request: Request, error: Exception) -> Response:
     assert isinstance(error, TieoutError)
     if isinstance(error, ConfigError):
         return _message(409, "This cannot be done", error.message, error.advice)
+    if isinstance(error, NotSetUp):
+        log.warning("a page could not be shown: %s", error)
+        return _message(503, "The warehouse is not set up", error.message, error.advice)
     # Its text may name hosts and databases: for the log, not for whoever may open pages.
     log.warning("a page could not be shown: %s", error)
     return _message(
@@ -119,9 +119,9 @@ def _failed(request: Request, error: Exception) -> Response:
 
 def _broken(request: Request, error: Exception) -> Response:
     log.error("a page failed: %s", request.url.path, exc_info=error)
-    # Airflow's middleware sees the answer, not the error: headers are set here as well.
+    # This is made outside of the middleware: headers are set here as well.
     response = _message(500, "This page failed", "Airflow's log says why.")
-    response.headers.update(HEADERS)
+    response.headers.update({**HEADERS, "Cache-Control": "no-store"})
     return response
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from psycopg import sql
 
+from tieout.core.errors import ConfigError
 from tieout.core.recon.acceptance import BreakKey, accept_break
 from tieout.core.recon.statement import plain_cell
 from tieout.core.recon.statement_breaks import STATUS
@@ -30,11 +31,13 @@ REASONS = (
     "turnover", "amount", "missing_bet", "voided_bet", "foreign_bet", "reused_bet", "wallet_txn_missing",
     "wallet_txn_reused", "paid_twice", "unsettled_bet",
 )  # fmt: skip
-#: What may be sorted by: the name in the URL and the column.
+SEVERITIES = ("high", "medium", "low")
+#: What may be sorted by: the name in the URL and the column. Amounts are sorted by their size, whichever their sign.
 COLUMNS = {
     "day": "day", "agent": "agent", "reason": "reason", "state": "state", "currency": "currency", "user": "user_id",
-    "amount": "size", "overpaid": "overpaid", "age": "opened_at",
+    "amount": "size", "overpaid": "overpaid_size", "severity": "severity_rank", "age": "opened_at",
 }  # fmt: skip
+WORDS = ("agent", "reason", "state", "currency", "user")
 #: The older a break, the earlier it was opened.
 BACKWARDS = ("age",)
 #: What a component of a difference is called.
@@ -47,8 +50,9 @@ KINDS = {
     "unexplained": "unexplained",
 }
 CSV_HEAD = (
-    "break_id", "agent", "day", "rebate_id", "reason", "state", "user_id", "currency", "amount", "overpaid",
-    "opened_at", "changed_at", "accepted_by", "accepted_until", "bet_ids", "sentence",
+    "break_id", "agent", "day", "rebate_id", "reason", "state", "user_id", "currency", "amount", "unit",
+    "overpaid", "severity", "opened_at", "changed_at", "accepted_by", "accepted_reason", "accepted_until", "bet_ids",
+    "sentence",
 )  # fmt: skip
 MOST_IDS = 500
 #: How many breaks a filter finds, by reason and state.
@@ -56,28 +60,39 @@ COUNTED = sql.SQL(
     """SELECT reason, state, count(*) AS found FROM ({}) AS b
        GROUP BY reason, state ORDER BY count(*) DESC, reason, state"""
 )
+#: Of how many rebates they are; asked where they are few, as those of a line of the tie-out.
+REBATES = sql.SQL("SELECT count(DISTINCT (agent, rebate_id)) AS found FROM ({}) AS b")
+FEW = 5_000
 
 
 def _filters(query: Query, viewer: Viewer) -> dict[str, Any]:
-    older, younger = query.text("older"), query.text("younger")
+    first, last = query.span()
+    older, younger = _age(query, "older"), _age(query, "younger")
+    if older is not None and younger is not None and older >= younger:
+        raise HTTPException(400, "No break is older and younger than that: the parameter older must be below younger.")
     return {
         "agents": viewer.reconciled_agents,
         "agent": query.text("agent"),
-        "first": query.day("first"),
-        "last": query.day("last"),
+        "first": first,
+        "last": last,
         "currency": query.text("currency"),
-        "reason": query.text("reason"),
+        "reason": query.choice("reason", ("", *REASONS), "") or None,
+        "severity": query.choice("severity", ("", *SEVERITIES), "") or None,
         "state": query.choice("state", STATES, "unanswered"),
         "user_id": query.text("user_id"),
         "rebate_id": query.text("rebate_id"),
         "least": query.amount("least"),
-        "older": query.whole("older", default=0, least=0, most=36500) if older else None,
-        "younger": query.whole("younger", default=0, least=0, most=36500) if younger else None,
+        "older": older,
+        "younger": younger,
     }
 
 
+def _age(query: Query, name: str) -> int | None:
+    return query.whole(name, default=0, least=0, most=36500) if query.text(name) else None
+
+
 def _sorting(query: Query) -> Sorting:
-    return Sorting.of(query, COLUMNS, "-amount", backwards=BACKWARDS)
+    return Sorting.of(query, COLUMNS, "-overpaid", backwards=BACKWARDS, words=WORDS)
 
 
 @router.get("/breaks")
@@ -94,11 +109,14 @@ def breaks_page(request: Request, viewer: Seen) -> Response:
             {**filters, "page_size": paging.size, "page_start": paging.offset},
             tail=sorting.page("break_id"),
         )
-    paging = Paging(page=paging.page, size=paging.size, total=sum(row["found"] for row in counts))
+        paging = Paging(page=paging.page, size=paging.size, total=sum(row["found"] for row in counts))
+        few = filters["first"] is not None and 0 < paging.total <= FEW
+        rebates = snapshot.rows("breaks", filters, around=REBATES)[0]["found"] if few else None
     return page(
         "breaks.html", query=query, filters=filters, sorting=sorting, paging=paging, rows=rows, counts=counts,
-        states=STATES, reasons=REASONS, agents=viewer.reconciled_agents[:1000],
-        is_filtered=any(filters[name] is not None for name in filters if name not in ("agents", "state")),
+        states=STATES, reasons=REASONS, severities=SEVERITIES, agents=viewer.reconciled_agents[:1000], rebates=rebates,
+        is_filtered=filters["state"] != "unanswered"
+        or any(filters[name] is not None for name in filters if name not in ("agents", "state")),
     )  # fmt: skip
 
 
@@ -115,8 +133,9 @@ def _csv_row(row: Row) -> Sequence[object]:
     return (
         row["break_id"], plain_cell(row["agent"]), row["day"],
         *map(plain_cell, (row["rebate_id"], row["reason"], row["state"], row["user_id"], row["currency"])),
-        f"{row['amount']:f}", f"{row['overpaid']:f}", stamp(row["opened_at"]), stamp(row["changed_at"]),
-        plain_cell(row["accepted_by"] or ""), stamp(row["accepted_until"]) if row["accepted_until"] else "",
+        f"{row['amount']:f}", row["unit"], f"{row['overpaid']:f}", row["severity"] or "", stamp(row["opened_at"]),
+        stamp(row["changed_at"]), plain_cell(row["accepted_by"] or ""), plain_cell(row["accepted_reason"] or ""),
+        stamp(row["accepted_until"]) if row["accepted_until"] else "",
         plain_cell(" ".join(row["bet_ids"])), plain_cell(row["sentence"]),
     )  # fmt: skip
 
@@ -124,7 +143,13 @@ def _csv_row(row: Row) -> Sequence[object]:
 @router.get("/break")
 def break_page(request: Request, viewer: Seen) -> Response:
     """Show a break: its figures, what the difference is made of, its bets, its history, and what it was read from."""
-    query = Query.of(request)
+    return _break_page(Query.of(request), viewer)
+
+
+def _break_page(
+    query: Query, viewer: Viewer, *, template: str = "break.html", status: int = 200, **more: Any
+) -> Response:  # fmt: skip
+    """Return the page of the break that *query* names; a form that *more* brings stands in place of its own."""
     break_id = query.whole("id", default=0, most=2**63 - 1)
     paging = Paging(page=query.whole("page", default=1), size=BETS_A_PAGE)
     with reading() as snapshot:
@@ -146,12 +171,13 @@ def break_page(request: Request, viewer: Seen) -> Response:
     for version in versions:
         states.setdefault(version["bet_id"], []).append(version)
     may_accept = row["state"] != "healed" and viewer.may_edit(row["agent"])
+    token = token_for(viewer, _subject(break_id)) if may_accept else ""
     return page(
-        "break.html", query=query, row=row, charts=_charts(row, components), components=components, events=events,
-        others=others, bets=bets, versions=states, origins=origins, kinds=KINDS, bet_states=STATUS,
+        template, status=status, query=query, row=row, charts=_charts(row, components), components=components,
+        events=events, others=others, bets=bets, versions=states, origins=origins, kinds=KINDS, bet_states=STATUS,
         paging=Paging(page=paging.page, size=paging.size, total=bets[0]["total"] if bets else 0),
-        may_accept=may_accept, token=token_for(viewer, _subject(break_id)) if may_accept else "",
-        zone=zone_of("lucko", row["settlement_zone"]), today=today(), dag_id=RECONCILED + row["agent"],
+        may_accept=may_accept and "typed" not in more, token=token, form_token=token,
+        zone=zone_of("lucko", row["settlement_zone"]), today=today(), dag_id=RECONCILED + row["agent"], **more,
     )  # fmt: skip
 
 
@@ -193,7 +219,10 @@ def accept(
     until: Annotated[str, Form(max_length=20)] = "",
     token: Annotated[str, Form(max_length=1_000)] = "",
 ) -> Response:
-    """Accept a break as it was shown, until the end of a UTC day where one is given; then show it again."""
+    """Accept a break as it was shown, until the end of a UTC day where one is given; then show it again.
+
+    What cannot be accepted is told on the break's page as it is now, with what was typed.
+    """
     require_own_form(request, viewer, _subject(break_id), token)
     with reading() as snapshot:
         row = snapshot.row("break", {"break_id": break_id})
@@ -201,12 +230,29 @@ def accept(
         raise HTTPException(404, "There is no such break, or you may not see it.")
     if not viewer.may_edit(row["agent"]):
         raise HTTPException(403, "Accepting a break takes the permission to edit the DAG of the agent's bets.")
-    if not reason.strip():
-        raise HTTPException(400, "Say why the break may stand: an acceptance needs a reason.")
     key = BreakKey(agent=row["agent"], rebate_id=row["rebate_id"], reason=row["reason"])
-    with writing() as connection:
-        accept_break(connection, key, by=viewer.name, reason=reason, expires_at=_end_of(until), fingerprint=fingerprint)
-    return RedirectResponse(link("break", id=break_id), status_code=303)
+    try:
+        said, end = _reason_of(reason), _end_of(until)
+        with writing() as connection:
+            accept_break(connection, key, by=viewer.name, reason=said, expires_at=end, fingerprint=fingerprint)
+    except HTTPException as refused:
+        status, why, advice = refused.status_code, str(refused.detail), ""
+    except ConfigError as refused:
+        status, why, advice = 409, refused.message, refused.advice
+    else:
+        return RedirectResponse(link("break", id=break_id), status_code=303)
+    return _break_page(
+        Query({"id": str(break_id)}), viewer, template="accept.html", status=status, said=why, advice=advice,
+        typed={"reason": reason, "until": until},
+    )  # fmt: skip
+
+
+def _reason_of(typed: str) -> str:
+    if not typed.strip():
+        raise HTTPException(400, "Say why the break may stand: an acceptance needs a reason.")
+    if "\0" in typed:
+        raise HTTPException(400, "The reason holds a character that cannot be stored.")
+    return typed
 
 
 def _end_of(day: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What was found beside breaks: rows that contradict themselves, control totals, unclaimed turnover, activities."""
+"""What was found beside breaks: pending rebates, self-contradicting rows, control totals, unclaimed, activities."""
 
 from __future__ import annotations
 
@@ -130,6 +130,8 @@ UNCLAIMED_BY_AGENT = Listing(
     nothing="Every settled bet is claimed, or no day was judged.",
     texts=(CURRENCY,),
     beside=_beside,
+    foreign=frozenset({"day", "user_id", "eligible_bets", "eligible_turnover"}),
+    needs_agent=("user_id",),
 )  # fmt: skip
 
 UNCLAIMED = Listing(
@@ -155,6 +157,7 @@ UNCLAIMED = Listing(
     ties=("day", "currency", "user_id"),
     nothing="Every settled bet of these days is claimed, or no day was judged.",
     texts=(CURRENCY, ("user_id", "User")),
+    foreign=frozenset(UNCLAIMED_BY_AGENT.sortable),
     beside=lambda filters: [
         *_beside(filters),
         ("All agents", link("unclaimed", first=filters["first"], last=filters["last"], currency=filters["currency"])),
@@ -192,6 +195,45 @@ ACTIVITIES = Listing(
 )  # fmt: skip
 
 
+def _to_slices(name: str) -> Callable[[Row], str | None]:
+    return lambda row: (
+        link("slices", provider="lucko", feed="bets", agent=row["agent"], day=row[name]) if row[name] else None
+    )
+
+
+PENDING = Listing(
+    path="pending",
+    title="Pending and unprovable rebates",
+    lead="Rebates without a verdict: pending ones wait for slices of bets, for bets to settle or for rows that were "
+    "rejected; unprovable ones would need slices that the provider has forgotten.",
+    statement="pending",
+    columns=(
+        Column(name="day", title="Day", kind="day", sort="day", link=_to_bridge),
+        Column(name="agent", title="Agent", sort="agent"),
+        Column(name="rebate_id", title="Rebate", kind="id", sort="rebate_id"),
+        Column(name="user_id", title="User", kind="id", sort="user_id"),
+        Column(name="currency", title="Currency", sort="currency"),
+        Column(name="rebate_amount", title="Paid", kind="amount", sort="rebate_amount"),
+        Column(name="turnover", title="Turnover stated", kind="amount", sort="turnover"),
+        Column(name="verdict", title="Verdict", kind="state", sort="verdict"),
+        Column(name="judged_at", title="Since", kind="instant", sort="judged_at"),
+        Column(name="pending_reason", title="Because", sort="pending_reason"),
+        Column(name="waits_for", title="Waits for slices (UTC)", link=_to_slices("waits_from")),
+        Column(name="lost_slices", title="Lost slices (UTC)", link=_to_slices("lost_from")),
+    ),
+    sort="-day",
+    ties=("agent", "rebate_id"),
+    nothing="Every rebate has its verdict, or no day was judged.",
+    selects=(
+        Select(name="verdict", title="Verdict", options=("pending", "unprovable")),
+        Select(name="pending_reason", title="Because", options=("not_fetched", "unsettled", "rejected")),
+    ),
+    texts=(CURRENCY, ("user_id", "User"), ("rebate_id", "Rebate")),
+    groups=("verdict",),
+    beside=_beside,
+)  # fmt: skip
+
+
 def _unclaimed(query: Query) -> Listing:
     """A thousand agents have millions of users: those of one agent are listed, else the agents."""
     return UNCLAIMED if query.text("agent") else UNCLAIMED_BY_AGENT
@@ -216,3 +258,4 @@ _serve("integrity", lambda query: INTEGRITY)
 _serve("controls", lambda query: CONTROLS)
 _serve("unclaimed", _unclaimed)
 _serve("activities", lambda query: ACTIVITIES)
+_serve("pending", lambda query: PENDING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -17,12 +17,13 @@ from tieout.core.slices import stamp
 from tieout.web.access import Viewer
 from tieout.web.export import csv_answer
 from tieout.web.query import Paging, Query, Sorting, days_before, today
-from tieout.web.render import page, places
+from tieout.web.render import page, places_by_currency
 from tieout.web.warehouse import Row, reading
 
 ROWS_A_PAGE = 50
 Kind = Literal["text", "id", "day", "instant", "amount", "signed", "count", "share", "state", "sentence"]
 NUMBERS = ("amount", "signed", "count", "share")
+WORDS = ("text", "id", "state", "sentence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,8 @@ class Listing:
 
     ``statement`` takes the filters, what the viewer may see (``dags``, ``agents``), and days, ``first`` and ``last``,
     null without. ``window``: how many days are shown where the address names none, None: all. ``groups``: columns whose
-    combinations are counted above the list. ``beside``: further links, made of the filters.
+    combinations are counted above the list. ``beside``: further links, made of the filters. ``foreign``: what another
+    list at the same path is sorted by, which is no mistake here. ``needs_agent``: texts that are looked up within one.
     """
 
     path: str
@@ -76,20 +78,33 @@ class Listing:
     groups: tuple[str, ...] = ()
     window: int | None = 30
     beside: Callable[[Mapping[str, Any]], Sequence[tuple[str, str]]] = lambda filters: ()
+    foreign: frozenset[str] = field(default=frozenset())
+    needs_agent: tuple[str, ...] = ()
 
     @cached_property
     def sortable(self) -> dict[str, str]:
         """What may be sorted by: the name in the address and the statement's column."""
         return {column.name: column.sort for column in self.columns if column.sort}
 
+    def sorting(self, query: Query) -> Sorting:
+        """Return how the list is sorted. Raises HTTP 400 for a column that no list at this path has."""
+        named = (query.text("sort") or "").removeprefix("-")
+        if named not in self.sortable and named in self.foreign:
+            query = Query({})
+        words = [column.name for column in self.columns if column.kind in WORDS]
+        return Sorting.of(query, self.sortable, self.sort, words=words)
+
     def filters(self, query: Query, viewer: Viewer) -> dict[str, Any]:
         """Return the statement's parameters. Raises HTTP 400 naming the one that is wrong."""
-        last, first = query.day("last"), query.day("first")
+        first, last = query.span()
         if self.window is not None:
             last = last or today()
             first = first or days_before(last, self.window - 1)
         if first and last and first > last:
             raise HTTPException(400, "The first day is after the last.")
+        for name in self.needs_agent:
+            if query.text(name) and not query.text("agent"):
+                raise HTTPException(400, f"The parameter {name} takes an agent: name the parameter agent, too.")
         chosen = {
             select.name: query.choice(select.name, (*select.options, "all"), select.default or "all")
             for select in self.selects
@@ -107,7 +122,7 @@ class Listing:
     def page(self, query: Query, viewer: Viewer) -> Response:
         """Return a page of the list."""
         filters = self.filters(query, viewer)
-        sorting = Sorting.of(query, self.sortable, self.sort)
+        sorting = self.sorting(query)
         number, size = query.whole("page", default=1), query.whole("size", default=ROWS_A_PAGE, most=500)
         paging = Paging(page=number, size=size)
         with reading() as snapshot:
@@ -121,19 +136,23 @@ class Listing:
         return page(
             "listing.html", query=query, listing=self, filters=filters, sorting=sorting, rows=rows,
             counts=counts if self.groups else [], agents=viewer.reconciled_agents[:1000],
-            digits=places(rows, *(column.name for column in self.columns if column.kind in ("amount", "signed"))),
+            digits=self._digits(rows),
             paging=Paging(page=number, size=size, total=sum(row["found"] for row in counts)),
             is_filtered=asked or any(query.values.get(select.name) for select in self.selects),
         )  # fmt: skip
 
     def csv(self, query: Query, viewer: Viewer) -> Response:
         """Return the whole list as a file."""
-        order = Sorting.of(query, self.sortable, self.sort).clause(*self.ties)
+        order = self.sorting(query).clause(*self.ties)
         names = [column.name for column in self.columns]
         return csv_answer(
             self.path, names, lambda row: [_cell(row[name]) for name in names],
             statement=self.statement, parameters=self.filters(query, viewer), order=order,
         )  # fmt: skip
+
+    def _digits(self, rows: Sequence[Row]) -> dict[str, int]:
+        amounts = [column.name for column in self.columns if column.kind in ("amount", "signed")]
+        return places_by_currency(rows, *amounts) if amounts else {}
 
     @property
     def _counted(self) -> sql.SQL:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,10 @@ from psycopg import sql
 from tieout.core.slices import parse_instant
 
 LONGEST = 300
+#: What may be asked about: so that no page reckons beyond the ends of the calendar.
+EARLIEST, LATEST = date(2000, 1, 1), date(2199, 12, 31)
+#: An amount as pages show it or as it is typed; 12,50 is neither.
+_AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,11 @@ class Query:
         return cls({name: value for name, value in request.query_params.items() if value.strip()})
 
     def text(self, name: str) -> str | None:
-        """Return a text as it came, None without."""
+        """Return a text without the blanks around it, None without."""
         value = self.values.get(name)
         if value is not None and (len(value) > LONGEST or "\0" in value):
             raise self._wrong(name, f"a text of at most {LONGEST} characters")
-        return value
+        return None if value is None else value.strip()
 
     def required(self, name: str) -> str:
         """Return a text that must be there."""
@@ -43,19 +48,35 @@ class Query:
         return value
 
     def day(self, name: str) -> date | None:
-        """Return a date, None without."""
+        """Return a date from 2000 to 2199, None without."""
         value = self.text(name)
+        if value is None:
+            return None
         try:
-            return None if value is None else date.fromisoformat(value)
+            day = date.fromisoformat(value)
         except ValueError:
             raise self._wrong(name, "a date such as 2026-01-31") from None
+        if not EARLIEST <= day <= LATEST:
+            raise self._wrong(name, f"a date from {EARLIEST} to {LATEST}")
+        return day
+
+    def span(self) -> tuple[date | None, date | None]:
+        """Return ``first`` and ``last``, None where the address names none."""
+        first, last = self.day("first"), self.day("last")
+        if first and last and first > last:
+            raise HTTPException(400, "The first day is after the last.")
+        return first, last
 
     def instant(self, name: str) -> datetime:
         """Return an instant that must be there."""
         try:
-            return parse_instant(self.required(name))
-        except ValueError:
+            instant = parse_instant(self.required(name))
+            within = EARLIEST <= instant.astimezone(UTC).date() <= LATEST
+        except (ValueError, OverflowError):
             raise self._wrong(name, "an instant such as 2026-01-31T12:00:00Z") from None
+        if not within:
+            raise self._wrong(name, f"an instant from {EARLIEST} to {LATEST}")
+        return instant
 
     def whole(self, name: str, *, default: int, least: int = 1, most: int = 1_000_000) -> int:
         """Return a whole number within bounds."""
@@ -71,19 +92,15 @@ class Query:
         value = self.text(name)
         if value is None:
             return None
-        try:
-            amount = Decimal(value.replace(",", "").strip())
-        except InvalidOperation:
-            raise self._wrong(name, "an amount such as 12.50") from None
-        if not amount.is_finite() or abs(amount.adjusted()) > 30:
-            raise self._wrong(name, "an amount such as 12.50")
-        return amount
+        if not _AMOUNT.fullmatch(value) or abs(Decimal(value.replace(",", "")).adjusted()) > 30:
+            raise self._wrong(name, "an amount such as 12.50 or 1,234.50")
+        return Decimal(value.replace(",", ""))
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
         """Return one of *choices*."""
         value = self.text(name) or default
         if value not in choices:
-            raise self._wrong(name, "one of " + ", ".join(choices))
+            raise self._wrong(name, "one of " + ", ".join(filter(None, choices)))
         return value
 
     def link(self, path: str, **changes: Any) -> str:
@@ -104,23 +121,28 @@ def link(path: str, **parameters: Any) -> str:
 class Sorting:
     """By which column a table is sorted: ``columns`` that may be named, the one chosen, and the way.
 
-    A name among ``backwards`` stands for a column that falls as it rises (an age, by the instant it began).
+    A name among ``backwards`` stands for a column that falls as it rises (an age, by the instant it began). Columns
+    among ``words`` begin with A when their head is chosen, others with the largest.
     """
 
     columns: Mapping[str, str]
     column: str
     descending: bool
-    backwards: Sequence[str] = ()
+    backwards: Collection[str] = ()
+    words: Collection[str] = ()
 
     @classmethod
     def of(
-        cls, query: Query, columns: Mapping[str, str], default: str, *, backwards: Sequence[str] = ()
+        cls, query: Query, columns: Mapping[str, str], default: str, *, backwards: Collection[str] = (),
+        words: Collection[str] = (),
     ) -> Sorting:  # fmt: skip
         """Read ``sort=-amount``: the name of a column, a minus before it for the largest first."""
         names = [f"{way}{name}" for name in columns for way in ("", "-")]
         chosen = query.choice("sort", names, default)
         column = chosen.lstrip("-")
-        return cls(columns=columns, column=column, descending=chosen.startswith("-"), backwards=backwards)
+        return cls(
+            columns=columns, column=column, descending=chosen.startswith("-"), backwards=backwards, words=words
+        )  # fmt: skip
 
     def clause(self, *ties: str) -> sql.Composed:
         """Return the ORDER BY clause; *ties* are columns that make the order total."""
@@ -134,8 +156,9 @@ class Sorting:
         return self.clause(*ties) + sql.SQL(" LIMIT %(page_size)s OFFSET %(page_start)s")
 
     def next(self, name: str) -> str:
-        """Return the value of ``sort`` behind a column's head: numbers and days begin with the largest."""
-        return name if name == self.column and self.descending else f"-{name}"
+        """Return the value of ``sort`` behind a column's head: the other way round, or the column's first way."""
+        rises = self.descending if name == self.column else name in self.words
+        return name if rises else f"-{name}"
 
     def aria(self, name: str) -> str:
         """Return what ``aria-sort`` says of a column."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from tieout.core.recon.statement import STEPS
-from tieout.web.access import RECONCILED, Seen
+from tieout.core.recon.statement import STEPS, plain_cell
+from tieout.web.access import RECONCILED, Seen, Viewer
 from tieout.web.charts import Day, Step, tie_out_chart, waterfall
+from tieout.web.export import csv_answer
 from tieout.web.query import Paging, Query, Sorting, days_before, today
 from tieout.web.render import page
 from tieout.web.warehouse import Row, reading
@@ -35,28 +37,43 @@ COLUMNS = {
     "broken": "broken",
     "pending": "pending",
 }
+WORDS = ("agent", "currency")
+CSV_HEAD = (
+    "agent", "day", "currency", "bets", "bet_turnover", "rebates", "rebates_failed", "rebated_turnover",
+    "unclaimed_bets", "unclaimed_turnover", "paid", "expected", "difference", "entitled", "overpaid", "underpaid",
+    "matched", "broken", "pending", "unprovable",
+)  # fmt: skip
 SUMMED = (
     "bet_turnover", "rebated_turnover", "unclaimed_turnover", "paid", "difference", "overpaid", "underpaid",
     "rebates", "matched", "broken", "pending", "unprovable",
 )  # fmt: skip
 
 
-@router.get("/reconciliation")
-def reconciliation_page(request: Request, viewer: Seen) -> Response:
-    """Show the daily tie-out of the agents and days asked for."""
-    query = Query.of(request)
-    last = query.day("last") or today()
-    first = query.day("first") or days_before(last, SHOWN_DAYS - 1)
+def _filters(query: Query, viewer: Viewer) -> dict[str, Any]:
+    first, last = query.span()
+    last = last or today()
+    first = first or days_before(last, SHOWN_DAYS - 1)
     if first > last:
         raise HTTPException(400, "The first day is after the last.")
-    filters = {
+    return {
         "agents": viewer.reconciled_agents,
         "agent": query.text("agent"),
         "currency": query.text("currency"),
         "first": first,
         "last": last,
     }
-    sorting = Sorting.of(query, COLUMNS, "-day")
+
+
+def _sorting(query: Query) -> Sorting:
+    return Sorting.of(query, COLUMNS, "-day", words=WORDS)
+
+
+@router.get("/reconciliation")
+def reconciliation_page(request: Request, viewer: Seen) -> Response:
+    """Show the daily tie-out of the agents and days asked for."""
+    query = Query.of(request)
+    filters = _filters(query, viewer)
+    sorting = _sorting(query)
     paging = Paging(page=query.whole("page", default=1), size=query.whole("size", default=ROWS_A_PAGE, most=500))
     with reading() as snapshot:
         rows = snapshot.rows(
@@ -69,9 +86,28 @@ def reconciliation_page(request: Request, viewer: Seen) -> Response:
     paging = Paging(page=paging.page, size=paging.size, total=sum(row["lines"] for row in sums))
     return page(
         "reconciliation.html", query=query, filters=filters, sorting=sorting, paging=paging, rows=rows,
-        beside=beside, totals=_totals(sums), charts=_charts(sums, first, last), agents=viewer.reconciled_agents[:1000],
+        beside=beside, totals=_totals(sums), charts=_charts(sums, filters["first"], filters["last"]),
         currencies=sorted({row["currency"] for row in sums} | {filters["currency"] or ""} - {""}),
+        agents=viewer.reconciled_agents[:1000],
     )  # fmt: skip
+
+
+@router.get("/reconciliation.csv")
+def reconciliation_csv(request: Request, viewer: Seen) -> Response:
+    """Return the daily tie-out asked for as CSV, in the order asked for."""
+    query = Query.of(request)
+    order = _sorting(query).clause("day", "agent", "currency")
+    return csv_answer(
+        "reconciliation", CSV_HEAD, _csv_row, statement="daily", parameters=_filters(query, viewer), order=order
+    )  # fmt: skip
+
+
+def _csv_row(row: Row) -> Sequence[object]:
+    cells = (row[name] for name in CSV_HEAD)
+    return [
+        plain_cell(cell) if isinstance(cell, str) else f"{cell:f}" if isinstance(cell, Decimal) else cell
+        for cell in cells
+    ]
 
 
 def _totals(sums: Sequence[Row]) -> dict[str, dict[str, Any]]:

@@ -80,6 +80,14 @@ def places(rows: Iterable[Any], *names: str) -> int:
     return markup.places_of(row[name] for row in rows for name in names)
 
 
+def places_by_currency(rows: Iterable[Any], *names: str) -> dict[str, int]:
+    """Return the same for each currency: what one needs is not forced upon another."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row["currency"], []).append(row)
+    return {currency: places(of_it, *names) for currency, of_it in found.items()}
+
+
 def zone_of(provider: str, settlement_zone: str | None = None) -> str:
     """Return the provider's zone."""
     return (settlement_zone if provider == "lucko" else None) or PROVIDER_ZONES.get(provider, "UTC")
@@ -114,4 +122,5 @@ def _environment() -> Environment:
     environment.filters.update({"number": number, "share": share, "utc": utc, "zoned": zoned, "stamp": stamp})
     environment.filters.update({"duration": duration, "weekday": _weekday, "words": words})
     environment.globals.update({"link": link, "places": places, "version": __version__, "titles": TITLES})
+    environment.globals["places_by_currency"] = places_by_currency
     return environment

@@ -20,6 +20,7 @@ from psycopg import IsolationLevel, sql
 from psycopg.rows import dict_row
 from sqlalchemy import URL
 
+from tieout.core.errors import FatalError
 from tieout.core.warehouse import connect
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
@@ -33,6 +34,17 @@ LONG_TIMEOUT = "60s"
 _REMEMBERED = 60.0
 
 Row = Mapping[str, Any]
+#: What PostgreSQL says to a statement about tables that a migration makes.
+_NOT_MIGRATED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+)
+
+
+class NotSetUp(FatalError):
+    """The warehouse is not as pages need it; its text names nothing that only administrators should know."""
 
 
 class Snapshot:
@@ -74,22 +86,36 @@ class Snapshot:
 
 @contextmanager
 def reading(timeout: str = PAGE_TIMEOUT) -> Iterator[Snapshot]:
-    """Open a snapshot. Raises Unreachable when the warehouse is, or when a statement takes longer than *timeout*."""
+    """Open a snapshot.
+
+    Raises Unreachable when the warehouse is, or when a statement takes longer than *timeout*; NotSetUp when there is no
+    connection, or no table, or no right to read it.
+    """
     url = _reader_url()
     # Compiling a statement takes longer than running it does: pages are small.
     settings = f"-c default_transaction_read_only=on -c statement_timeout={timeout} -c jit=off"
     given = url.query.get("options", "")
     url = url.update_query_dict({"options": f"{given if isinstance(given, str) else ' '.join(given)} {settings}"})
-    with connect(url) as connection:
-        connection.read_only = True
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        yield Snapshot(connection)
+    try:
+        with connect(url) as connection:
+            connection.read_only = True
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            yield Snapshot(connection)
+    except _NOT_MIGRATED as error:
+        raise NotSetUp(
+            "It lacks tables or columns that this version reads.", advice="Run: python -m tieout migrate"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotSetUp(
+            "The database role that pages read with may not read all of its tables.",
+            advice="Run as an administrator of the database server: python -m tieout grant-reader",
+        ) from error
 
 
 @contextmanager
 def writing() -> Iterator[psycopg.Connection]:
     """Open the connection that may write, in autocommit; it waits at most ten seconds for a run of the judge."""
-    with connect(warehouse_url(WAREHOUSE_CONN_ID), autocommit=True) as connection:
+    with connect(_own_url(), autocommit=True) as connection:
         connection.execute("SET statement_timeout = '10s'")
         yield connection
 
@@ -105,9 +131,19 @@ def _reader_url() -> URL:
             try:
                 url = warehouse_url(READER_CONN_ID)
             except AirflowNotFoundException:
-                url = warehouse_url(WAREHOUSE_CONN_ID)
+                url = _own_url()
             _known = (time.monotonic() + _REMEMBERED, url)
         return _known[1]
+
+
+def _own_url() -> URL:
+    try:
+        return warehouse_url(WAREHOUSE_CONN_ID)
+    except AirflowNotFoundException as error:
+        raise NotSetUp(
+            f"Airflow has no connection {WAREHOUSE_CONN_ID}.",
+            advice=f"Declare {WAREHOUSE_CONN_ID}, then run: python -m tieout migrate",
+        ) from error
 
 
 def forget_connections() -> None:
