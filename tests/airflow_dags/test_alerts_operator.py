@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk import BaseNotifier
 from sqlalchemy import URL
 
+from tieout.__main__ import main
 from tieout.core.alerts import KINDS, Alert
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.operators import RaiseAlertsOperator
@@ -91,6 +92,24 @@ def test_every_notifier_is_told_once(feeds: Path, db: psycopg.Connection) -> Non
     assert [title for _, title, _ in Told.messages[2:]] == ["tieout: 1 lost"] * 2
     assert "2026-01-04" in Told.messages[2][2]
     assert "2026-01-02" not in Told.messages[2][2]
+
+
+def test_without_airflows_address_a_message_says_in_words_where_to_look(
+    feeds: Path, db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(feeds, "mail")
+    lose(db, 1)
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL")
+    assert main(["check"]) == 0
+    assert "AIRFLOW__API__BASE_URL" in capsys.readouterr().out
+    run()
+    assert capsys.readouterr().out.count("AIRFLOW__API__BASE_URL") == 1
+    ((_, _, text),) = Told.messages
+    assert "(in Airflow, below its address: /plugin/tieout-coverage/tieout/runbook?kind=lost)" in text
+    assert "://" not in text
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    main(["check"])
+    assert "their links lead to https://airflow.example.com" in capsys.readouterr().out
 
 
 COVERAGE = "plugin/tieout-coverage/tieout/coverage"

@@ -232,6 +232,13 @@ def test_what_providers_say_cannot_become_markup() -> None:
     assert "&lt;script&gt;" in message.html
 
 
+def test_what_is_no_address_is_no_link() -> None:
+    message = compose([alert(1)], lambda _: "(in Airflow: /plugin/x)", lambda _: "(in Airflow: /plugin/y)")
+    assert "<a " not in message.html
+    assert "(in Airflow: /plugin/x)" in message.html
+    assert "(in Airflow: /plugin/y)" in message.text
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_has_words_and_a_page_of_the_runbook(kind: str) -> None:
     assert kind in compose([alert(1, kind)], lambda _: "", lambda _: "").title

@@ -28,7 +28,8 @@ _LOCK = "SELECT pg_advisory_lock(hashtextextended('tieout:alerts', 0))"
 class RaiseAlertsOperator(BaseOperator):
     """Bring ``ops.alerts`` up to date and give each notifier what it has not been given; return open alerts by kind.
 
-    A notifier's templates see ``tieout.title``, ``tieout.text``, ``tieout.html`` and ``tieout.alerts``. Raises
+    A notifier's templates see ``tieout.title``, ``tieout.text``, ``tieout.html`` and ``tieout.alerts``; links in them
+    take ``[api] base_url``, and without it are words. Raises
     ConfigError when a notifier cannot be made, RetryLater when one fails: what it was not given is told again, to it
     alone.
     """
@@ -56,6 +57,10 @@ class RaiseAlertsOperator(BaseOperator):
             for kind in alerts.KINDS:
                 stats.gauge("tieout.alerts.open", counts[kind], tags={"kind": kind})
             failed = []
+            if settings.notifiers and causes and not pages.is_address(_base_url()):
+                self.log.warning(
+                    "messages carry no links: set AIRFLOW__API__BASE_URL to the address at which people reach Airflow"
+                )
             for spec in settings.notifiers:
                 if told := alerts.unsent(connection, spec.name):
                     try:
@@ -125,4 +130,8 @@ def _runbook(kind: str) -> str:
 
 
 def _absolute(page: str) -> str:
-    return pages.absolute(conf.get("api", "base_url", fallback=""), page)
+    return pages.elsewhere(_base_url(), page)
+
+
+def _base_url() -> str:
+    return conf.get("api", "base_url", fallback="") or ""

@@ -53,7 +53,8 @@ class Message:
 def compose(alerts: Sequence[Alert], link: Callable[[Alert], str], runbook: Callable[[str], str]) -> Message:
     """Return the message for *alerts* (at least one, ordered by kind).
 
-    *link* is the address of the page that shows the cause of an alert, *runbook* that of what to do about a kind.
+    *link* is the address of the page that shows the cause of an alert, *runbook* that of what to do about a kind; what
+    is no address that can be followed from anywhere stands as words.
     """
     kinds = [(kind, list(group)) for kind, group in groupby(alerts, key=attrgetter("kind"))]
     title = "tieout: " + ", ".join(f"{len(group)} {kind}" for kind, group in kinds)
@@ -63,17 +64,24 @@ def compose(alerts: Sequence[Alert], link: Callable[[Alert], str], runbook: Call
         lines += [f"{name} ({len(group)})", f"{advice}  {runbook(kind)}"]
         blocks.append(
             f"<h3>{html.escape(name)} ({len(group)})</h3><p>{html.escape(advice)} "
-            f'<a href="{html.escape(runbook(kind))}">What it means and what to do</a></p><ul>'
+            f"{_linked('What it means and what to do', runbook(kind))}</p><ul>"
         )
         for alert in group[:MAX_NAMED]:
             lines.append(f"- {describe(alert)}  {link(alert)}")
-            blocks.append(f'<li><a href="{html.escape(link(alert))}">{html.escape(describe(alert))}</a></li>')
+            blocks.append(f"<li>{_linked(describe(alert), link(alert))}</li>")
         if len(group) > MAX_NAMED:
             lines.append(f"- … and {len(group) - MAX_NAMED} more")
             blocks.append(f"<li>… and {len(group) - MAX_NAMED} more</li>")
         lines.append("")
         blocks.append("</ul>")
     return Message(title=title, text="\n".join(lines).rstrip(), html="".join(blocks))
+
+
+def _linked(text: str, target: str) -> str:
+    """Return HTML: the text leading to *target*, or followed by it where it is no address."""
+    if target.startswith(("https://", "http://")):
+        return f'<a href="{html.escape(target)}">{html.escape(text)}</a>'
+    return html.escape(f"{text} {target}")
 
 
 def describe(alert: Alert) -> str:
