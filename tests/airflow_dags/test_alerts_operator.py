@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +13,9 @@ from typing import Any, ClassVar
 import psycopg
 import pytest
 from airflow.sdk import BaseNotifier
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from sqlalchemy import URL
 
 from tieout.__main__ import main
@@ -110,6 +116,69 @@ def test_without_airflows_address_a_message_says_in_words_where_to_look(
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
     main(["check"])
     assert "their links lead to https://airflow.example.com" in capsys.readouterr().out
+
+
+# -- metrics ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Airflow's own StatsD logger, as a task has it, sending to a socket."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        for name, value in (("ON", "True"), ("HOST", "127.0.0.1"), ("PORT", str(server.getsockname()[1]))):
+            monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
+        stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+        yield server
+        stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+
+
+def received(server: socket.socket) -> list[str]:
+    """What has arrived, the monitor's last gauge being that of the slices of the last feed and name."""
+    found = list[str]()
+    while not found or not found[-1].startswith("airflow.tieout.slices.uncertified"):
+        found.append(server.recv(2000).decode())
+    return [line.removeprefix("airflow.tieout.") for line in found]
+
+
+def test_gauges_carry_their_kind_in_the_name_where_tags_are_dropped(
+    feeds: Path, db: psycopg.Connection, statsd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(feeds)
+    db.execute(
+        """INSERT INTO ops.agents (provider, agent, feed, start_at, slice_width, slice_anchor, lag, reach)
+           SELECT 'lucko', agent, 'bets', date_trunc('hour', now()) - interval '13 hours', interval '1 hour',
+               interval '0', interval '0', interval '90 days' FROM unnest(ARRAY['acme', 'borealis']) AS agent"""
+    )
+    db.execute(
+        """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state, pages,
+               rows, landing_uri, sha256, pulled_at, finished_at, loaded_at)
+           SELECT 'r' || n, 'lucko', 'bets', 'acme', a.start_at + n * interval '1 hour',
+               a.start_at + (n + 1) * interval '1 hour', 'first', CASE WHEN n = 3 THEN 'suspect' ELSE 'certified' END,
+               1, 0, '', '', now(), now(), now()
+           FROM ops.agents AS a, generate_series(0, 9) AS n WHERE a.agent = 'acme'"""
+    )
+    lose(db, 1)
+    lose(db, 3)
+    run()
+    lines = received(statsd)
+    # borealis has read nothing for 13 hours and what has passed of this one.
+    (behind,) = [line for line in lines if line.startswith("slices.seconds_behind")]
+    assert 46_800 <= int(re.split(r"[:|]", behind)[1]) < 50_400
+    assert lines == [
+        "alerts.open.losing:0|g", "alerts.open.lost:2|g", *[f"alerts.open.{kind}:0|g" for kind in list(KINDS)[2:]],
+        "breaks.accepted:0|g", "breaks.open:0|g", "breaks.reopened:0|g",
+        "slices.lost.lucko.bets:2|g", behind, "slices.suspect.lucko.bets:1|g", 
+        # Of acme the suspect one and those of the last three hours.
+        "slices.uncertified.lucko.bets:17|g",
+    ]  # fmt: skip
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "True")
+    stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+    run()
+    lines = received(statsd)
+    assert {"alerts.open.lost:2|g", "alerts.open,kind=lost:2|g"} <= set(lines)
+    assert "slices.lost,provider=lucko,feed=bets:2|g" in lines
 
 
 COVERAGE = "plugin/tieout-coverage/tieout/coverage"

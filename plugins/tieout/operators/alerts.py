@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, BaseOperator, Context
-from airflow.sdk.observability import stats
 
 from tieout import pages
 from tieout.core import alerts
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.core.warehouse import connect
 from tieout.feeds import load_alert_settings
+from tieout.operators.gauges import show
 from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
@@ -54,8 +54,7 @@ class RaiseAlertsOperator(BaseOperator):
             closed = alerts.close_vanished(connection, causes)
             counts = Counter(cause.kind for cause in causes)
             self.log.info("%d alert(s) are open, %d were closed: %s", len(causes), closed, dict(counts))
-            for kind in alerts.KINDS:
-                stats.gauge("tieout.alerts.open", counts[kind], tags={"kind": kind})
+            show(alerts.find_gauges(connection, causes))
             failed = []
             if settings.notifiers and causes and not pages.is_address(_base_url()):
                 self.log.warning(
