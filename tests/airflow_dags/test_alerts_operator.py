@@ -196,6 +196,7 @@ RECONCILED = "plugin/tieout-reconciliation/tieout"
     ("throttled", {"feed": "/v1/bets", "agent": "m 1"}, f"{COVERAGE}?provider=lucko&merchant=m+1"),
     ("unjudged", {"detail": "2026-03-09"},
      f"{RECONCILED}/reconciliation?agent=acme&first=2026-03-09&last=2026-03-09"),
+    ("late", {"feed": "mart"}, "dags/lucko__mart__acme"),
     ("overpaid", {"cause": "acme/r/1 2"}, f"{RECONCILED}/breaks?agent=acme&rebate_id=r%2F1+2&state=all"),
 ])  # fmt: skip
 def test_an_alert_leads_to_the_page_that_shows_its_cause(
@@ -205,7 +206,7 @@ def test_an_alert_leads_to_the_page_that_shows_its_cause(
     known = {"provider": "lucko", "feed": "bets", "agent": "acme", "since": now, "detail": "", "cause": "c", **columns}
     alert = Alert(alert_id=1, kind=kind, until=None, opened_at=now, **known)
     assert _link(alert) == f"https://airflow.example.com/{page}"
-    assert {kind for kind in KINDS} == {"losing", "lost", "suspect", "stale", "throttled", "unjudged", "overpaid"}
+    assert set(KINDS) == {"losing", "lost", "suspect", "stale", "throttled", "unjudged", "late", "overpaid"}
 
 
 def test_one_that_fails_is_told_again_and_the_other_is_not(feeds: Path, db: psycopg.Connection) -> None:

@@ -117,6 +117,8 @@ def _link(alert: alerts.Alert) -> str:
         page = pages.coverage(provider=alert.provider, merchant=alert.agent)
     elif alert.kind == "unjudged":
         page = pages.reconciliation(agent=alert.agent, days=[date.fromisoformat(alert.detail)])
+    elif alert.kind == "late":
+        page = pages.dag(f"{alert.provider}__{alert.feed}__{alert.agent}")
     elif alert.kind == "overpaid":
         page = pages.breaks(agent=alert.agent, rebate_id=alert.cause.partition("/")[2])
     else:
