@@ -62,7 +62,19 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{agent.provider} {agent.agent} (connection {agent.conn_id}): {feeds}")
     notifiers = ", ".join(notifier.name for notifier in load_alert_settings().notifiers)
     print(f"alerts are sent through {notifiers}" if notifiers else "alerts are sent to nobody: no notifier is declared")
+    if notifiers:
+        print(_links())
     return 0
+
+
+def _links() -> str:
+    # Imported here: only this line needs Airflow's settings.
+    from airflow.configuration import conf
+
+    base_url = conf.get("api", "base_url", fallback="") or ""
+    if base_url.startswith(("https://", "http://")):
+        return f"their links lead to {base_url}"
+    return "they carry no links: set AIRFLOW__API__BASE_URL to the address at which people reach Airflow"
 
 
 def _grant_reader(options: argparse.Namespace) -> int:

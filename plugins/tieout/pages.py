@@ -1,7 +1,7 @@
 """Where the pages are in Airflow's UI: addresses that extra links and alerts lead to.
 
 All are relative to the base of Airflow's page, so that they hold below any prefix and on workers that were never told
-Airflow's own address; ``absolute`` is for messages that leave Airflow.
+Airflow's own address; ``elsewhere`` is for messages that leave Airflow.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ COVERAGE_VIEW = "tieout-coverage"
 RECONCILIATION_VIEW = "tieout-reconciliation"
 
 
-def absolute(base_url: str, page: str) -> str:
-    """Return a page's whole address; *base_url* is Airflow's ``[api] base_url``."""
-    return f"{base_url.rstrip('/')}/{page}"
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address that can be followed from anywhere."""
+    return text.startswith(("https://", "http://"))
+
+
+def elsewhere(base_url: str, page: str) -> str:
+    """Return a page's whole address; without one of Airflow, *base_url* (``[api] base_url``), words that say where."""
+    if is_address(base_url):
+        return f"{base_url.rstrip('/')}/{page}"
+    return f"(in Airflow, below its address: /{page})"
 
 
 def coverage(

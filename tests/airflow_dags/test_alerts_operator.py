@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,8 +13,12 @@ from typing import Any, ClassVar
 import psycopg
 import pytest
 from airflow.sdk import BaseNotifier
+from airflow.sdk._shared.observability.metrics.base_stats_logger import NoStatsLogger
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 from sqlalchemy import URL
 
+from tieout.__main__ import main
 from tieout.core.alerts import KINDS, Alert
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.operators import RaiseAlertsOperator
@@ -93,6 +100,87 @@ def test_every_notifier_is_told_once(feeds: Path, db: psycopg.Connection) -> Non
     assert "2026-01-02" not in Told.messages[2][2]
 
 
+def test_without_airflows_address_a_message_says_in_words_where_to_look(
+    feeds: Path, db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(feeds, "mail")
+    lose(db, 1)
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL")
+    assert main(["check"]) == 0
+    assert "AIRFLOW__API__BASE_URL" in capsys.readouterr().out
+    run()
+    assert capsys.readouterr().out.count("AIRFLOW__API__BASE_URL") == 1
+    ((_, _, text),) = Told.messages
+    assert "(in Airflow, below its address: /plugin/tieout-coverage/tieout/runbook?kind=lost)" in text
+    assert "://" not in text
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com")
+    main(["check"])
+    assert "their links lead to https://airflow.example.com" in capsys.readouterr().out
+
+
+# -- metrics ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Airflow's own StatsD logger, as a task has it, sending to a socket."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+        for name, value in (("ON", "True"), ("HOST", "127.0.0.1"), ("PORT", str(server.getsockname()[1]))):
+            monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
+        stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+        yield server
+        stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+
+
+def received(server: socket.socket) -> list[str]:
+    """What has arrived, the monitor's last gauge being that of the slices of the last feed and name."""
+    found = list[str]()
+    while not found or not found[-1].startswith("airflow.tieout.slices.uncertified"):
+        found.append(server.recv(2000).decode())
+    return [line.removeprefix("airflow.tieout.") for line in found]
+
+
+def test_gauges_carry_their_kind_in_the_name_where_tags_are_dropped(
+    feeds: Path, db: psycopg.Connection, statsd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(feeds)
+    db.execute(
+        """INSERT INTO ops.agents (provider, agent, feed, start_at, slice_width, slice_anchor, lag, reach)
+           SELECT 'lucko', agent, 'bets', date_trunc('hour', now()) - interval '13 hours', interval '1 hour',
+               interval '0', interval '0', interval '90 days' FROM unnest(ARRAY['acme', 'borealis']) AS agent"""
+    )
+    db.execute(
+        """INSERT INTO ops.readings (reading_id, provider, feed, agent, slice_start, slice_end, kind, state, pages,
+               rows, landing_uri, sha256, pulled_at, finished_at, loaded_at)
+           SELECT 'r' || n, 'lucko', 'bets', 'acme', a.start_at + n * interval '1 hour',
+               a.start_at + (n + 1) * interval '1 hour', 'first', CASE WHEN n = 3 THEN 'suspect' ELSE 'certified' END,
+               1, 0, '', '', now(), now(), now()
+           FROM ops.agents AS a, generate_series(0, 9) AS n WHERE a.agent = 'acme'"""
+    )
+    lose(db, 1)
+    lose(db, 3)
+    run()
+    lines = received(statsd)
+    # borealis has read nothing for 13 hours and what has passed of this one.
+    (behind,) = [line for line in lines if line.startswith("slices.seconds_behind")]
+    assert 46_800 <= int(re.split(r"[:|]", behind)[1]) < 50_400
+    assert lines == [
+        "alerts.open.losing:0|g", "alerts.open.lost:2|g", *[f"alerts.open.{kind}:0|g" for kind in list(KINDS)[2:]],
+        "breaks.accepted:0|g", "breaks.open:0|g", "breaks.reopened:0|g",
+        "slices.lost.lucko.bets:2|g", behind, "slices.suspect.lucko.bets:1|g", 
+        # Of acme the suspect one and those of the last three hours.
+        "slices.uncertified.lucko.bets:17|g",
+    ]  # fmt: skip
+    monkeypatch.setenv("AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED", "True")
+    stats.initialize(factory=get_stats_factory(), export_legacy_names=True)
+    run()
+    lines = received(statsd)
+    assert {"alerts.open.lost:2|g", "alerts.open,kind=lost:2|g"} <= set(lines)
+    assert "slices.lost,provider=lucko,feed=bets:2|g" in lines
+
+
 COVERAGE = "plugin/tieout-coverage/tieout/coverage"
 SLICES = "plugin/tieout-coverage/tieout/slices"
 RECONCILED = "plugin/tieout-reconciliation/tieout"
@@ -108,6 +196,7 @@ RECONCILED = "plugin/tieout-reconciliation/tieout"
     ("throttled", {"feed": "/v1/bets", "agent": "m 1"}, f"{COVERAGE}?provider=lucko&merchant=m+1"),
     ("unjudged", {"detail": "2026-03-09"},
      f"{RECONCILED}/reconciliation?agent=acme&first=2026-03-09&last=2026-03-09"),
+    ("late", {"feed": "mart"}, "dags/lucko__mart__acme"),
     ("overpaid", {"cause": "acme/r/1 2"}, f"{RECONCILED}/breaks?agent=acme&rebate_id=r%2F1+2&state=all"),
 ])  # fmt: skip
 def test_an_alert_leads_to_the_page_that_shows_its_cause(
@@ -117,7 +206,7 @@ def test_an_alert_leads_to_the_page_that_shows_its_cause(
     known = {"provider": "lucko", "feed": "bets", "agent": "acme", "since": now, "detail": "", "cause": "c", **columns}
     alert = Alert(alert_id=1, kind=kind, until=None, opened_at=now, **known)
     assert _link(alert) == f"https://airflow.example.com/{page}"
-    assert {kind for kind in KINDS} == {"losing", "lost", "suspect", "stale", "throttled", "unjudged", "overpaid"}
+    assert set(KINDS) == {"losing", "lost", "suspect", "stale", "throttled", "unjudged", "late", "overpaid"}
 
 
 def test_one_that_fails_is_told_again_and_the_other_is_not(feeds: Path, db: psycopg.Connection) -> None:

@@ -41,7 +41,7 @@ TASKS: dict[str, tuple[set[str], set[str]]] = {
     "vertexplay__revisit__acme": ({"revisit_betlogs"}, set()),
     "lucko__reconcile__acme": (set(), {"wait_for_coverage", "judge_day", "write_statements"}),
     "lucko__rejudge__acme": (set(), {"rejudge", "write_statements"}),
-    "hotroad__control__acme": ({"control_total"}, {"wait_for_coverage"}),
+    "hotroad__control__acme": ({"control_total"}, {"wait_for_coverage", "write_statements"}),
     **{f"{provider}__mart__acme": (set(), {"refresh_mart", "write_statements"}) for provider in PROVIDERS},
     "tieout__monitor": (set(), {"record_lost", "raise_alerts"}),
     "tieout__repair": ({"repair_batch"}, {"plan_repair"}),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from tieout.dag_factory import build_dags
 from tieout.feeds import parse_agents
+from tieout.operators import ControlTotalOperator
 from tieout.operators.reconcile import JudgeDayOperator
 from tieout.web import EXTERNAL_VIEWS
 from tieout.web.app import build_app
@@ -75,6 +78,7 @@ def test_every_task_has_a_link_that_survives_serialization(dags: dict[str, DAG])
     ("jdb__mart__acme", "write_statements", "reconciliation", "integrity", {"provider": ["jdb"], **DAYS}),
     ("hotroad__control__acme", "control_total", "reconciliation", "controls",
      {"provider": ["hotroad"], "agent": ["acme"], "first": ["2026-03-10"], "last": ["2026-03-10"]}),
+    ("hotroad__control__acme", "write_statements", "reconciliation", "integrity", {"provider": ["hotroad"], **DAYS}),
 ])  # fmt: skip
 def test_a_link_leads_to_the_page_of_what_the_task_worked_on(
     dags: dict[str, DAG], dag_id: str, task_id: str, view: str, page: str, query: dict[str, list[str]]
@@ -87,6 +91,25 @@ def test_a_link_leads_to_the_page_of_what_the_task_worked_on(
     # Airflow knows the view, and the application the page.
     assert f"tieout-{view}" in {each["url_route"] for each in EXTERNAL_VIEWS}
     assert f"/{page}" in {route.path for route in build_app().routes}
+
+
+def test_a_compared_day_is_handed_to_its_statement_as_it_is_listed(
+    dags: dict[str, DAG], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A range is listed under the day of its first instant in the agent's timezone."""
+    task = rendered(dags, "hotroad__control__acme", "control_total")
+    assert isinstance(task, ControlTotalOperator)
+    task.slice_start, task.slice_end = "2026-03-10T00:00:00+00:00", "2026-03-11T00:00:00+00:00"
+    task.timezone = "America/New_York"
+    compared = SimpleNamespace(state="equal", differing=0, hours_open=0)
+    for name, value in (
+        ("plan_of", SimpleNamespace(where="here", feed=None)), ("warehouse_url", ""), ("pull_control", "/x"),
+        ("compare_control", compared),
+    ):  # fmt: skip
+        monkeypatch.setattr(f"tieout.operators.outputs.{name}", lambda *_, value=value, **__: value)
+    monkeypatch.setattr(ControlTotalOperator, "ingest", SimpleNamespace(puller=lambda _: nullcontext()))
+    assert task.execute({})["days"] == ["2026-03-09"]
+    assert dags["hotroad__control__acme"].task_dict["write_statements"].upstream_task_ids == {"control_total"}
 
 
 def test_a_judge_links_to_the_days_it_has_judged_even_when_it_fails(

@@ -243,6 +243,12 @@ def test_the_monitor_fails_once_for_a_new_gap(
     )
     monkeypatch.setenv("TIEOUT_FEEDS", str(old))
     db.execute("UPDATE ops.agents SET first_known_at = now() - interval '1 year'")
+    declared = old.read_text()
+    old.write_text(declared + "\nalerts: {notifiers: [{name: mail, class: a.b}]}\n")
+    # The alert tells it: nobody hears of it twice.
+    assert worker.execute(monitor) == {"gaps": 1, "new": 1, "grown": 0, "healed": 0}
+    old.write_text(declared)
+    db.execute("DELETE FROM ops.lost")
     with pytest.raises(FatalError) as caught:
         worker.execute(monitor)
     text = str(caught.value)

@@ -78,10 +78,52 @@ def test_a_suspect_slice_is_told_after_a_while_and_while_nothing_certifies_it(db
     book.read(book.hour(49), state="suspect", ago=HOUR)
     book.read(book.hour(48, 48))
     assert [cause for kind, cause in kinds(db) if kind == "suspect"] == [
-        f"hotroad/summary/acme/{book.hour(50).start:%Y-%m-%dT%H:%M:%SZ}"
+        f"hotroad/summary/acme/{book.hour(50).start:%Y-%m-%d}"
     ]
     book.read(book.hour(50))
     assert kinds(db) == []
+
+
+def test_suspect_slices_of_a_day_are_one_cause_that_lists_them(db: psycopg.Connection) -> None:
+    book = hotroad(db)
+    book.read(book.hour(100, 100))
+    day = (book.top - 3 * DAY).replace(hour=0)
+    first = int((book.top - day) / HOUR)
+    db.execute("DELETE FROM ops.readings")
+    for number in range(26):
+        book.read(book.hour(first - number), state="suspect", ago=3 * HOUR, reason=f"reason {number}")
+    found = [cause for cause in find_causes(db, SETTINGS) if cause.kind == "suspect"]
+    assert [cause.cause for cause in found] == [
+        f"hotroad/summary/acme/{day:%Y-%m-%d}", f"hotroad/summary/acme/{day + DAY:%Y-%m-%d}"
+    ]  # fmt: skip
+    assert found[0].detail.startswith("24 slice(s) from 00:00, 01:00, ")
+    assert found[0].detail.endswith(", 23:00 UTC, the last: reason 23")
+    assert (found[0].since, found[0].until) == (day, day + DAY)
+    assert found[1].detail == "2 slice(s) from 00:00, 01:00 UTC, the last: reason 25"
+
+
+def test_loads_that_nobody_takes_in_are_late(db: psycopg.Connection) -> None:
+    Book(db, declared("lucko", "rebates", start="2090-01-01")).declare()
+    Book(db, declared("hotroad", "summary", start="2090-01-01")).declare()
+    db.execute(
+        """INSERT INTO ops.loads (reading_id, provider, feed, agent, started_at, inserted)
+           SELECT 'r', a.provider, 'f', 'acme', now() - n.age, n.rows
+           FROM (VALUES ('lucko'), ('hotroad')) AS a (provider),
+               (VALUES (1, interval '20 days', 1), (2, '15 hours', 1), (3, '14 hours', 1), (4, '13 hours', 0),
+                   (5, '1 hour', 1)) AS n (place, age, rows)
+           ORDER BY n.place"""
+    )
+    found = {cause.cause: cause.detail for cause in find_causes(db, SETTINGS) if cause.kind == "late"}
+    assert found == dict.fromkeys(("hotroad/mart/acme", "lucko/mart/acme", "lucko/rejudge/acme"), "2 load(s)")
+    assert kinds(db, AlertSettings(judged_within=timedelta(hours=16))) == []
+    db.execute(
+        """INSERT INTO mart.inputs (provider, agent, load_id)
+           SELECT provider, agent, load_id FROM ops.loads WHERE started_at < now() - interval '14 hours 30 minutes'"""
+    )
+    found = {cause.cause: cause.detail for cause in find_causes(db, SETTINGS) if cause.kind == "late"}
+    assert found["lucko/mart/acme"] == found["hotroad/mart/acme"] == "1 load(s)"
+    db.execute("INSERT INTO mart.inputs SELECT provider, agent, load_id FROM ops.loads ON CONFLICT DO NOTHING")
+    assert [cause for _, cause in kinds(db)] == ["lucko/rejudge/acme"]
 
 
 def test_a_gap_is_told_once_however_it_grows(db: psycopg.Connection) -> None:
@@ -217,7 +259,7 @@ def test_one_message_names_all_kinds_and_counts_what_is_too_much() -> None:
     )
     assert message.title == "tieout: 1 lost, 28 stale"
     assert "Time that is lost for good (1)" in message.text
-    assert "- lucko bets agent=a2: read up to never  https://x/2" in message.text
+    assert "- lucko bets agent=a2: nothing of it was ever read  https://x/2" in message.text
     assert "- … and 8 more" in message.text
     assert message.text.count("https://run/stale") == message.html.count('href="https://run/stale"') == 1
     assert message.text.count("\n- ") == 1 + 20 + 1
@@ -230,6 +272,19 @@ def test_what_providers_say_cannot_become_markup() -> None:
     assert "<script>" not in message.html
     assert '"><b>' not in message.html
     assert "&lt;script&gt;" in message.html
+    user = "<!channel> @here\n- forged <https://evil|x> [x](https://evil)"
+    told = compose([alert(1, "overpaid", detail=user)], lambda _: "https://x", lambda _: "https://y").text
+    assert not set("<>@") & set(told)
+    assert "](" not in told
+    assert told.count("\n") == 2
+    assert "‹!channel›" in told
+
+
+def test_what_is_no_address_is_no_link() -> None:
+    message = compose([alert(1)], lambda _: "(in Airflow: /plugin/x)", lambda _: "(in Airflow: /plugin/y)")
+    assert "<a " not in message.html
+    assert "(in Airflow: /plugin/x)" in message.html
+    assert "(in Airflow: /plugin/y)" in message.text
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -89,3 +89,11 @@ def test_the_days_total_is_the_sum_of_its_hours(stack: AirflowStack, ledger: psy
 
     found = eventually(compared, seconds=120, what="a control total of HotRoad")
     assert all(state == "equal" and games > 0 for state, games in found), found
+
+    def stated() -> bool:
+        return any(
+            "Control totals" in page.read_text(encoding="utf-8")
+            for page in (stack.landing / "statements" / "hotroad" / "demo").glob("*.html")
+        )
+
+    eventually(stated, seconds=60, what="the statement of a day that was compared")

@@ -42,7 +42,7 @@ AIRFLOW = [
 ONE_SHOT = {"airflow-init", "demo-init"}
 #: What Compose itself reads from .env.
 COMPOSE_OWN = {"COMPOSE_PROFILES"}
-SECRET_NAME = re.compile(r"PASSWORD(?!S_FILE)|SECRET|FERNET|TOKEN|AUTH\b|_URL$|_CONN$|BACKEND$", re.IGNORECASE)
+SECRET_NAME = re.compile(r"PASSWORD(?!S_FILE)|SECRET|FERNET|TOKEN|AUTH\b|(?<!BASE)_URL$|_CONN$|BACKEND$", re.IGNORECASE)
 
 
 # -- variables ------------------------------------------------------------------------------------------------------

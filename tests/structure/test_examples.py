@@ -6,7 +6,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from tieout.feeds import load_agents, parse_agents
+from tieout.core.alerts import AlertSettings
+from tieout.feeds import load_agents, parse_agents, parse_alert_settings
 
 ROOT = Path(__file__).parents[2]
 FEEDS = ROOT / "include" / "feeds.yaml"
@@ -24,6 +25,25 @@ def test_the_commented_example_is_valid_once_uncommented() -> None:
     lucko = agents[2]
     assert lucko.recon.rounding["VND2"].places == 0
     assert lucko.stop is None
+
+
+def test_every_key_of_alerts_is_documented_with_its_default() -> None:
+    text = FEEDS.read_text()
+    example = text[text.index("# alerts:") : text.index("\nagents: []")]
+    uncommented = "\n".join(line.removeprefix("#")[1:] for line in example.splitlines())
+    found = parse_alert_settings(f"{uncommented}\nagents: []\n")
+    assert found.as_parameters() == AlertSettings().as_parameters()
+    for key in (*AlertSettings().as_parameters(), "overpaid", "notifiers"):
+        assert f"\n#   {key}:" in example
+    assert [notifier.name for notifier in found.notifiers] == ["mail", "chat"]
+
+
+def test_every_page_of_the_documents_is_linked_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in ("metrics.md", "pages.md", "object-storage.md", "warehouse-growth.md"):
+        assert f"](docs/{name})" in text
+    pictures = {path.name for path in (ROOT / "docs" / "images").glob("*.png")}
+    assert set(re.findall(r"images/([\w-]+\.png)", (ROOT / "docs" / "pages.md").read_text())) == pictures
 
 
 def test_the_readme_example_is_valid() -> None:

@@ -1,4 +1,4 @@
-"""The DAG that compares a feed's slices with the provider's own total of a day: wait_for_coverage → control_total."""
+"""The DAG that compares a day's slices with the provider's own total: wait, control_total, write_statements."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, timedelta
 from airflow.sdk import DAG
 
 from tieout.dag_factory.common import ACTIVE_RUNS, defaults, last_day_end, waiting
+from tieout.dag_factory.statements import add_statements
 from tieout.feeds import Agent
 from tieout.operators import ControlTotalOperator, SliceCoverageSensor
 from tieout.priority import SlicePriority
@@ -48,9 +49,11 @@ def build_control_dag(agent: Agent) -> DAG:
             pool=PULL_POOL,
             weight_rule=SlicePriority(),
             trigger_rule="none_failed",
+            multiple_outputs=True,
             doc_md="One call for the whole day; the answer lands below `controls/`. A difference is no error.",
         )
         wait >> total
+        add_statements(agent, total)
     return dag
 
 
@@ -60,5 +63,6 @@ def _doc(agent: Agent) -> str:
 
 Asks the provider once for the total of a whole UTC day, {LAG} after its end, and compares it, game by game and figure
 by figure, with the sum of the day's hours as they were read. `select * from recon.control_totals`: `equal`, `differs`
-(then `recon.integrity_breaks` says where), or `incomplete` while an hour has no certificate.
+(then `recon.integrity_breaks` says where), or `incomplete`
+while an hour has no certificate. Then the statement of the day is written anew.
 """

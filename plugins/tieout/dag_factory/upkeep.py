@@ -103,7 +103,7 @@ def build_monitor_dag() -> DAG:
     """Return the DAG that writes down what is lost, every quarter of an hour: record_lost."""
     with DAG(
         dag_id="tieout__monitor",
-        description="Fails, once for each gap, when a provider has forgotten a slice that nobody could certify.",
+        description="Writes down what is certified and what is lost for good; tells whoever is declared under alerts.",
         doc_md=_MONITOR_DOC,
         schedule="*/15 * * * *",
         start_date=EPOCH,
@@ -113,7 +113,7 @@ def build_monitor_dag() -> DAG:
         default_args=defaults(retries=HOURLY_RETRIES),
     ) as dag:
         lost = RecordLostOperator(task_id="record_lost", doc_md=_RECORD_LOST_DOC)
-        # A new gap fails the first task, and is an alert.
+        # Without notifiers a new gap fails the first task; it is in the book of alerts all the same.
         lost >> RaiseAlertsOperator(task_id="raise_alerts", trigger_rule="all_done", doc_md=_RAISE_ALERTS_DOC)
     return dag
 
@@ -198,9 +198,9 @@ _MONITOR_DOC = """\
 ### Monitor
 
 Every quarter of an hour, writes down what is certified (`ops.certified`, which the pages read), and to `ops.lost` what
-no certified reading covers and the provider has forgotten: one row for each gap, as long as it lasts. The run
-that finds a **new** gap fails and names agent, feed and time, so that Airflow's own alerting fires once for it; a gap
-that merely grows, or heals because it was replayed, is a warning.
+no certified reading covers and the provider has forgotten: one row for each gap, as long as it lasts. A **new**
+gap is an alert. Where no notifier is declared, the run that finds it fails instead and names agent, feed and time, so
+that Airflow's own alerting fires once for it; a gap that merely grows, or heals because it was replayed, is a warning.
 
 **It failed**: nothing will read this time again by itself. Replay it if landing holds it (`tieout__replay`), ask the
 provider for an export, and find out why the feed's DAG did not read it in time: `select * from ops.lost`.
@@ -213,6 +213,6 @@ each kind means. It fails when a notifier does, and tells that one again.
 """
 
 _RECORD_LOST_DOC = """\
-Writes `ops.certified` from the ledger, compares it with the providers' reach and writes `ops.lost`. Fails, once, for
-each new gap; no retry is needed.
+Writes `ops.certified` from the ledger, compares it with the providers' reach and writes `ops.lost`. Where no
+notifier is declared under `alerts`, fails, once, for each new gap; no retry is needed.
 """

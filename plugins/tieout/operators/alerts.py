@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from airflow.configuration import conf
 from airflow.sdk import BaseNotifier, BaseOperator, Context
-from airflow.sdk.observability import stats
 
 from tieout import pages
 from tieout.core import alerts
 from tieout.core.errors import ConfigError, RetryLater
 from tieout.core.warehouse import connect
 from tieout.feeds import load_alert_settings
+from tieout.operators.gauges import show
 from tieout.operators.links import CoverageLink, Links
 from tieout.settings import WAREHOUSE_CONN_ID
 from tieout.warehouse import warehouse_url
@@ -28,7 +28,8 @@ _LOCK = "SELECT pg_advisory_lock(hashtextextended('tieout:alerts', 0))"
 class RaiseAlertsOperator(BaseOperator):
     """Bring ``ops.alerts`` up to date and give each notifier what it has not been given; return open alerts by kind.
 
-    A notifier's templates see ``tieout.title``, ``tieout.text``, ``tieout.html`` and ``tieout.alerts``. Raises
+    A notifier's templates see ``tieout.title``, ``tieout.text``, ``tieout.html`` and ``tieout.alerts``; links in them
+    take ``[api] base_url``, and without it are words. Raises
     ConfigError when a notifier cannot be made, RetryLater when one fails: what it was not given is told again, to it
     alone.
     """
@@ -53,9 +54,12 @@ class RaiseAlertsOperator(BaseOperator):
             closed = alerts.close_vanished(connection, causes)
             counts = Counter(cause.kind for cause in causes)
             self.log.info("%d alert(s) are open, %d were closed: %s", len(causes), closed, dict(counts))
-            for kind in alerts.KINDS:
-                stats.gauge("tieout.alerts.open", counts[kind], tags={"kind": kind})
+            show(alerts.find_gauges(connection, causes))
             failed = []
+            if settings.notifiers and causes and not pages.is_address(_base_url()):
+                self.log.warning(
+                    "messages carry no links: set AIRFLOW__API__BASE_URL to the address at which people reach Airflow"
+                )
             for spec in settings.notifiers:
                 if told := alerts.unsent(connection, spec.name):
                     try:
@@ -113,6 +117,8 @@ def _link(alert: alerts.Alert) -> str:
         page = pages.coverage(provider=alert.provider, merchant=alert.agent)
     elif alert.kind == "unjudged":
         page = pages.reconciliation(agent=alert.agent, days=[date.fromisoformat(alert.detail)])
+    elif alert.kind == "late":
+        page = pages.dag(f"{alert.provider}__{alert.feed}__{alert.agent}")
     elif alert.kind == "overpaid":
         page = pages.breaks(agent=alert.agent, rebate_id=alert.cause.partition("/")[2])
     else:
@@ -125,4 +131,8 @@ def _runbook(kind: str) -> str:
 
 
 def _absolute(page: str) -> str:
-    return pages.absolute(conf.get("api", "base_url", fallback=""), page)
+    return pages.elsewhere(_base_url(), page)
+
+
+def _base_url() -> str:
+    return conf.get("api", "base_url", fallback="") or ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath
 
@@ -88,7 +89,10 @@ class ControlTotalOperator(SliceOperator):
                 path = pull_control(puller, plan)
             summary = compare_control(url, plan.feed, ObjectStoragePath(path), timezone=self.timezone)
         self.log.info("%s: control total %s", plan.where, summary)
-        return {"state": summary.state, "differing": summary.differing, "hours_open": summary.hours_open}
+        # The day under which it is listed, for its statement.
+        day = self.slice.start.astimezone(ZoneInfo(self.timezone)).date()
+        figures = {"state": summary.state, "differing": summary.differing, "hours_open": summary.hours_open}
+        return {**figures, "days": [day.isoformat()]}
 
 
 class StatementOperator(BaseOperator):

@@ -19,7 +19,7 @@ class Cause:
     """One thing that is wrong. ``cause`` names it within its ``kind``: the same name is the same cause.
 
     ``since`` and ``until`` are the time concerned (of ``losing``: the oldest open instant, and when it is forgotten).
-    For ``throttled``, ``feed`` is the endpoint and ``agent`` the merchant id.
+    For ``throttled``, ``feed`` is the endpoint and ``agent`` the merchant id; for ``late``, ``feed`` is the DAG's work.
     """
 
     kind: str

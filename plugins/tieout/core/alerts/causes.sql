@@ -97,6 +97,37 @@ unjudged AS (
             WHERE
                 r.agent = a.agent AND r.kind = 'full' AND r.days @> ARRAY[d.day::date]
         )
+),
+
+-- Of each agent's loads only those behind the newest one that was taken in are looked at: a few of all. What committed
+-- out of order before it is taken in by the next run.
+late AS (
+    SELECT
+        a.provider,
+        a.agent,
+        w.dag,
+        min(l.started_at) AS since,
+        count(*) AS loads
+    FROM (SELECT DISTINCT provider, agent FROM ops.agents) AS a
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                'rejudge' AS dag,
+                (SELECT max(i.load_id) FROM recon.run_inputs AS i WHERE i.agent = a.agent) AS newest
+            WHERE a.provider = 'lucko'
+            UNION ALL
+            SELECT
+                'mart',
+                (SELECT max(i.load_id) FROM mart.inputs AS i WHERE i.provider = a.provider AND i.agent = a.agent)
+        ) AS w
+    INNER JOIN
+        ops.loads AS l
+        ON l.provider = a.provider AND l.agent = a.agent AND l.load_id > coalesce(w.newest, 0)
+    WHERE
+        l.started_at > now() - interval '14 days' AND l.started_at + %(judged_within)s <= now()
+        -- A load that changed nothing leaves nothing to be done.
+        AND l.inserted + l.updated + l.retired > 0
+    GROUP BY a.provider, a.agent, w.dag
 )
 
 SELECT
@@ -134,15 +165,35 @@ FROM stale
 UNION ALL
 SELECT
     'suspect',
-    concat_ws('/', provider, feed, agent, to_char(slice_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')),
+    -- By day: a night of suspect slices is one cause, and one that stays suspect hides no later day.
+    concat_ws('/', provider, feed, agent, (slice_start AT TIME ZONE 'UTC')::date),
     provider,
     feed,
     agent,
-    slice_start,
-    slice_end,
-    coalesce(reason, '')
+    min(slice_start),
+    max(slice_end),
+    format(
+        '%%s slice(s) from %%s UTC%%s, the last: %%s', count(*),
+        array_to_string(
+            (array_agg(to_char(slice_start AT TIME ZONE 'UTC', 'HH24:MI') ORDER BY slice_start))[1:24], ', '
+        ),
+        CASE WHEN count(*) > 24 THEN ', …' ELSE '' END,
+        coalesce((array_agg(reason ORDER BY slice_start DESC))[1], '')
+    )
 FROM suspect
 WHERE pulled_at + %(suspect_after)s <= now()
+GROUP BY provider, feed, agent, (slice_start AT TIME ZONE 'UTC')::date
+UNION ALL
+SELECT
+    'late',
+    concat_ws('/', provider, dag, agent),
+    provider,
+    dag,
+    agent,
+    since,
+    NULL,
+    loads || ' load(s)'
+FROM late
 UNION ALL
 SELECT
     'throttled',

@@ -22,7 +22,7 @@ class NotifierSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class AlertSettings:
-    """Thresholds, each inclusive, and the notifiers; without any, alerts are kept and shown but not sent.
+    """Thresholds, each inclusive, and the notifiers; without any, alerts are kept in ``ops.alerts`` but not sent.
 
     ``overpaid``: from which over- or underpaid amount on a break is an alert, by currency or ``default``.
     """
