@@ -114,4 +114,5 @@ def _environment() -> Environment:
     environment.filters.update({"number": number, "share": share, "utc": utc, "zoned": zoned, "stamp": stamp})
     environment.filters.update({"duration": duration, "weekday": _weekday, "words": words})
     environment.globals.update({"link": link, "places": places, "version": __version__, "titles": TITLES})
+    environment.globals["zone_of"] = zone_of
     return environment
