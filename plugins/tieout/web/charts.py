@@ -52,8 +52,9 @@ def tie_out_chart(*, currency: str, first: date, last: date, days: Mapping[date,
         f"paid differs from expected by at most {number(most, 2)}. The figures stand in the table below."
     )
     labels = [
-        (LEFT, 12, "start", f"Turnover a day, at most {number(top, 2)} {currency}"),
-        (LEFT, int(floor) + 20, "start", f"Paid less expected, at most ± {number(most, 2)} {currency}"),
+        # At the end where the newest days are: a narrow screen shows that end first.
+        (WIDTH - LEFT, 12, "end", f"Turnover a day, at most {number(top, 2)} {currency}"),
+        (WIDTH - LEFT, int(floor) + 20, "end", f"Paid less expected, at most ± {number(most, 2)} {currency}"),
         (LEFT, int(bottom) - 2, "start", str(first)),
         (WIDTH - LEFT, int(bottom) - 2, "end", str(last)),
     ]
