@@ -26,7 +26,7 @@ from tieout.core.warehouse import connect
 PAGES = (
     ("coverage", "coverage?days=90"),
     ("coverage, page 40", "coverage?days=90&page=40"),
-    ("coverage of one agent", "coverage?days=90&agent=0999"),
+    ("coverage of one agent", "coverage?days=90&contains=0999"),
     ("tab of a DAG", "dag?dag_id=lucko__bets__agent0500"),
     ("feeds that are not complete", "incomplete"),
     ("slices of a day", "slices?provider=lucko&feed=bets&agent=agent0015&day={middle}"),

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import psycopg
 from rich.console import Console
@@ -20,6 +21,7 @@ from demo.scenario import FEEDS_QUOTA_SCALE, SIMULATOR_QUOTA_SCALE, Scenario
 from demo.session import SessionFailed, Stopped, only_one, start_afresh, stop_on_signals
 from demo.simulated import SimulatedProviders
 from tieout.core.warehouse import conninfo
+from tieout.pages import COVERAGE_VIEW
 
 FOLDER = ROOT / ".demo"
 LOCK = ROOT / ".demo.lock"
@@ -99,11 +101,17 @@ def run(console: Console, options: argparse.Namespace) -> int:
         done = follow(console, stack, scenario, started + options.timeout)
         code = report(console, stack, simulator, done=done, elapsed=_elapsed(started))
         if not options.once:
-            console.print(f"Airflow stays up at {stack.url} (login {USER} / {PASSWORD}). Ctrl-C stops everything.")
+            console.print(f"Open {entrance(stack.url)} (login {USER} / {PASSWORD}).", soft_wrap=True)
+            console.print("Airflow stays up. Ctrl-C stops everything.")
             while True:
                 processes.check()
                 time.sleep(1)
     return code
+
+
+def entrance(url: str) -> str:
+    """Return the address of Airflow's login that leads on to the page of coverage; *url* is Airflow's own."""
+    return f"{url}/api/v2/auth/login?{urlencode({'next': f'{url}/plugin/{COVERAGE_VIEW}'})}"
 
 
 def _introduce(console: Console, scenario: Scenario) -> None:

@@ -104,7 +104,11 @@ agents:
                        FROM generate_series(
                            extract(epoch FROM now())::bigint / 3600 - 24, extract(epoch FROM now())::bigint / 3600
                        ) AS hour
-                       CROSS JOIN LATERAL (SELECT 40 + (hour * (1 + length(agent)) * 131) % 500 AS calls) AS c)
+                       -- Of this hour only so much as has gone by: slots of 5.1 s never take more than all of it.
+                       CROSS JOIN LATERAL (SELECT floor(
+                           (40 + (hour * (1 + length(agent)) * 131) % 500)
+                           * least(1, extract(epoch FROM now()) / 3600 - hour)
+                       )::int AS calls) AS c)
                FROM ops.agents ON CONFLICT DO NOTHING"""
         )
         connection.execute(

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import requests
 
+from demo.__main__ import entrance
 from demo.airflow_stack import USER, AirflowStack
 from demo.postgres import EmbeddedPostgres
 from demo.screenshots import browser_options, chromium, log_in, showcase_stack
@@ -267,6 +268,15 @@ def test_nobody_is_sent_to_the_login_and_back(stack: AirflowStack, browser: Any)
     page.fill("input[name=password]", stack.password)
     page.click("button[type=submit]")
     page.wait_for_url(re.compile(r"/tieout/coverage\?days=14"))
+    context.close()
+    # What `make demo` prints leads through the login to the page inside Airflow.
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(entrance(stack.url))
+    page.fill("input[name=username]", USER)
+    page.fill("input[name=password]", stack.password)
+    page.click("button[type=submit]")
+    frame(page).get_by_role("heading", level=1, name="Coverage").wait_for()
     context.close()
     for path in ("coverage", "breaks.csv", "break?id=1", "incomplete", "static/tieout.js"):
         assert requests.get(f"{stack.url}/tieout/{path}", timeout=30).status_code == 401

@@ -33,7 +33,8 @@ GROUP BY s.provider, s.feed, s.agent
 def listed() -> set[tuple[object, ...]]:
     names = ("provider", "feed", "agent", "landed", "suspect", "missing", "lost", "deadline")
     with reading_snapshot() as snapshot:
-        return {tuple(row[name] for name in names) for row in snapshot.rows("coverage_totals", {})}
+        parameters = {"providers": None, "feeds": None, "agents": None, "is_all_time": False}
+        return {tuple(row[name] for name in names) for row in snapshot.rows("coverage_totals", parameters)}
 
 
 def plainly(db: psycopg.Connection) -> set[tuple[object, ...]]:

@@ -41,9 +41,9 @@ def everybody() -> Person:
 
 
 PAGES = (
-    ("coverage?days=90", 4),
-    ("coverage?days=90&page=40", 4),
-    ("coverage?days=90&agent=0999", 4),
+    ("coverage?days=90", 5),
+    ("coverage?days=90&page=40", 5),
+    ("coverage?days=90&contains=0999", 5),
     ("incomplete", 1),
     ("reconciliation", 3),
     ("reconciliation?sort=difference&page=7", 3),

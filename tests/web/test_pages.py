@@ -185,7 +185,7 @@ def test_a_break_shows_all_that_is_behind_it(owners_pages: TestClient, db: psyco
     page = owners_pages.get(f"/tieout/break?id={break_id}").text
     rows = [" | ".join(cell.strip() for cell in row) for row in Rows(page).rows]
     assert "waterfall" in page
-    assert any("void by now" in row and "observed, a fact" in row and "+100.00" in row for row in rows)
+    assert any("void by now" in row and "seen" in row and "+100.00" in row for row in rows)
     assert any("cancelled by the user" in row for row in rows), "its newest state"
     assert any("settled" in row and "100.00" in row for row in rows), "and the one before"
     assert sum("manifest.json" in row for row in rows) >= 2

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from tieout.core.slices import stamp
 from tieout.web.access import Seen, feed_dag
@@ -45,6 +45,8 @@ def action_page(request: Request, viewer: Seen) -> Response:
     viewer.require_readable(feed_id)
     kind = query.choice("kind", KINDS, "repair")
     since, until = query.instant("from"), query.instant("to")
+    if since >= until:
+        raise HTTPException(400, f"The time ends before it begins: from {stamp(since)} to {stamp(until)}.")
     shown = {**names, "from": stamp(since), "to": stamp(until)}
     action = _backfill(feed_id, shown, stamp(until - timedelta(seconds=1))) if kind == "backfill" else _run(kind, shown)
     return page(

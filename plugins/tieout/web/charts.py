@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from tieout.web.render import number, text
 
+#: How many steps a waterfall shows between its totals; the others are one step.
+STEPS = 40
 WIDTH, LEFT, TOP = 960, 8, 22
 TALL, LOW, GAP, FOOT = 130, 52, 30, 18
 ZERO = Decimal(0)
@@ -50,8 +52,9 @@ def tie_out_chart(*, currency: str, first: date, last: date, days: Mapping[date,
         f"paid differs from expected by at most {number(most, 2)}. The figures stand in the table below."
     )
     labels = [
-        (LEFT, 12, "start", f"Turnover a day, at most {number(top, 2)} {currency}"),
-        (LEFT, int(floor) + 20, "start", f"Paid less expected, at most ± {number(most, 2)} {currency}"),
+        # At the end where the newest days are: a narrow screen shows that end first.
+        (WIDTH - LEFT, 12, "end", f"Turnover a day, at most {number(top, 2)} {currency}"),
+        (WIDTH - LEFT, int(floor) + 20, "end", f"Paid less expected, at most ± {number(most, 2)} {currency}"),
         (LEFT, int(bottom) - 2, "start", str(first)),
         (WIDTH - LEFT, int(bottom) - 2, "end", str(last)),
     ]
@@ -87,8 +90,12 @@ class Step:
 
 
 def waterfall(*, title: str, steps: Sequence[Step]) -> Markup:
-    """Return a waterfall, a line for each step; it begins and ends with totals."""
+    """Return a waterfall, a line for each step; it begins and ends with totals.
+
+    Of many steps the largest are shown, and what is unexplained; the others are one step, their exact sum.
+    """
     line, name, room = 24, 300, 470
+    steps = _largest(steps)
     ends: list[tuple[Decimal, Decimal]] = []
     at = ZERO
     for step in steps:
@@ -114,7 +121,7 @@ def waterfall(*, title: str, steps: Sequence[Step]) -> Markup:
                     WIDTH - LEFT,
                     y + 14,
                     "end",
-                    ("+" if kind == "plus" else "") + number(step.amount, 2),
+                    ("+" if kind != "total" and step.amount > 0 else "") + number(step.amount, 2),
                 ),
             )
         )
@@ -125,6 +132,18 @@ def waterfall(*, title: str, steps: Sequence[Step]) -> Markup:
         pieces.append(_label(name, bottom + 8, "start", cut))
         bottom += line
     return _svg("waterfall", bottom, said, pieces)
+
+
+def _largest(steps: Sequence[Step]) -> Sequence[Step]:
+    between = [place for place, step in enumerate(steps) if step.kind != "total"]
+    if len(between) <= STEPS:
+        return steps
+    ranked = sorted(between, key=lambda place: (steps[place].kind != "unexplained", -abs(steps[place].amount)))
+    others = set(ranked[STEPS - 1 :])
+    rest = sum((steps[place].amount for place in others), ZERO)
+    summed = Step(f"{number(len(others))} smaller ones together", rest, "rest")
+    kept = [step for place, step in enumerate(steps) if place not in others]
+    return [*kept[:-1], summed, kept[-1]]
 
 
 def _scale(steps: Sequence[Step], ends: Sequence[tuple[Decimal, Decimal]]) -> tuple[Decimal, Decimal]:
@@ -159,6 +178,8 @@ def _label(x: int, y: int, anchor: str, said: str) -> Markup:
 
 
 def _svg(kind: str, height: int, said: str, pieces: Sequence[Markup]) -> Markup:
-    return Markup('<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        kind, WIDTH, height, text(said), Markup("").join(pieces)
-    )
+    # Text would be too small to read on a narrow screen: the chart keeps its size there and is scrolled.
+    return Markup(
+        '<div class="scroll" tabindex="0" role="group" aria-label="Chart">'
+        '<svg class="chart {}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg></div>'
+    ).format(kind, WIDTH, height, text(said), Markup("").join(pieces))

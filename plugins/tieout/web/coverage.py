@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup, escape
 
+from tieout.providers import FEEDS as SPECS
 from tieout.web.access import RECONCILED, Seen, feed_dag
 from tieout.web.query import Paging, Query, days_before, link, midnight, today
 from tieout.web.render import duration, page, zone_of
@@ -26,6 +27,8 @@ router = APIRouter()
 
 PROVIDERS = ("hotroad", "jdb", "lucko", "vertexplay")
 FEEDS = ("betlogs", "bets", "daily", "rebates", "summary")
+#: How the DAGs begin that read a feed.
+FEED_DAGS = tuple(f"{spec.provider}__{spec.name}__" for spec in SPECS.values())
 WIDTHS = ("14", "30", "40", "60", "90")
 AGENTS_A_PAGE = 15
 REJECTS_A_PAGE = 50
@@ -58,13 +61,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Feed:
-    """A line of the map: what is declared and known of a feed, its cells (None: a day without slices)."""
+    """A line of the map: what is declared and known of a feed, its cells (None: a day without slices).
+
+    ``lacks`` are its counts and first deadline over all its time, None when it lacks nothing.
+    """
 
     known: Row
     cells: Sequence[Cell | None]
-    open: int
-    lost: int
-    deadline: Any
+    lacks: Row | None
 
     @property
     def names(self) -> dict[str, str]:
@@ -78,24 +82,49 @@ class Feed:
         return Markup("").join(Markup("<td></td>") if cell is None else _html(cell, base) for cell in self.cells)
 
     @property
+    def open(self) -> int:
+        """How many of all its slices can still be had and are not."""
+        return sum(self.lacks[state] for state in OPEN) if self.lacks else 0
+
+    @property
+    def lost(self) -> int:
+        """How many of all its slices are lost."""
+        return int(self.lacks["lost"]) if self.lacks else 0
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the provider forgets the first of the open slices."""
+        deadline: datetime | None = self.lacks["deadline"] if self.lacks else None
+        return deadline
+
+    @property
     def zone(self) -> str:
         """The provider's zone."""
         return zone_of(self.known["provider"], self.known["settlement_zone"])
 
     @property
     def behind(self) -> timedelta | None:
-        """How much certified time is behind the clock, None when nothing is certified or the feed has ended."""
+        """How much certified time is behind the clock, None when the feed has ended or has not begun.
+
+        A feed of which nothing is certified is behind since it began.
+        """
         known = self.known
-        if known["certified_to"] is None or (known["stop_at"] and known["certified_to"] >= known["stop_at"]):
+        certified_to: datetime = known["certified_to"] or known["start_at"]
+        if certified_to > known["as_of"] or (known["stop_at"] and certified_to >= known["stop_at"]):
             return None
-        behind: timedelta = known["as_of"] - known["certified_to"]
+        behind: timedelta = known["as_of"] - certified_to
         return behind
 
     @property
     def is_stale(self) -> bool:
-        """Whether the newest slice that should be there is not: later than its lag and two more slices."""
+        """Whether the newest slice that should be there is not: later than its lag and two more slices.
+
+        A feed that was declared a moment ago is given as long for its first one.
+        """
         known = self.known
-        return self.behind is not None and self.behind > known["lag"] + 2 * known["slice_width"]
+        allowed = known["lag"] + 2 * known["slice_width"]
+        is_new = known["certified_to"] is None and known["as_of"] - known["first_known_at"] <= allowed
+        return self.behind is not None and self.behind > allowed and not is_new
 
 
 def _html(cell: Cell, base: str) -> Markup:
@@ -116,6 +145,7 @@ def coverage_page(request: Request, viewer: Seen) -> Response:
         "provider": query.text("provider"),
         "feed": query.text("feed"),
         "agent": query.text("agent"),
+        "contains": query.text("contains"),
         "merchant": query.text("merchant"),
     }
     width = int(query.choice("days", WIDTHS, "90"))
@@ -128,7 +158,7 @@ def coverage_page(request: Request, viewer: Seen) -> Response:
         )
         paging = Paging(page=paging.page, size=size, total=agents[0]["total"] if agents else 0)
         feeds = _map(snapshot, viewer.dags, agents, filters["feed"], days=_days(last, width))
-        quotas = snapshot.rows("quotas", _pairs(agents)) if agents else []
+        quotas = _quotas(snapshot, viewer.dags, agents) if agents else []
     return page(
         "coverage.html", query=query, filters=filters, width=width, last=last, days=_days(last, width), feeds=feeds,
         quotas=quotas, paging=paging, states=STATES, providers=PROVIDERS, feed_names=FEEDS, widths=WIDTHS,
@@ -153,10 +183,10 @@ def dag_page(request: Request, viewer: Seen) -> Response:
         agents: list[Row] = [{"provider": provider, "agent": agent}]
         feed = kind if kind in FEEDS else None
         feeds = _map(snapshot, viewer.dags, agents, feed, days=days)
-        quotas = snapshot.rows("quotas", _pairs(agents)) if feeds else []
+        quotas = _quotas(snapshot, viewer.dags, agents) if feeds else []
     return page(
         "coverage.html", query=query, width=len(days), last=days[-1],
-        filters={"provider": provider, "feed": feed, "agent": agent, "merchant": None},
+        filters={"provider": provider, "feed": feed, "agent": agent, "contains": None, "merchant": None},
         days=days, feeds=feeds, quotas=quotas, paging=Paging(page=1, size=1, total=bool(feeds)),
         states=STATES, providers=PROVIDERS, feed_names=FEEDS, widths=WIDTHS, is_filtered=True, today=today(),
         dag=dag_id,
@@ -171,36 +201,37 @@ def _pairs(agents: Sequence[Row]) -> dict[str, list[str]]:
     return {"providers": [row["provider"] for row in agents], "agents": [row["agent"] for row in agents]}
 
 
+def _quotas(snapshot: Snapshot, dags: list[str], agents: Sequence[Row]) -> list[Row]:
+    asked = {
+        f"spec_{name}s": [getattr(spec, attribute) for spec in SPECS.values()]
+        for name, attribute in (("provider", "provider"), ("feed", "name"), ("endpoint", "endpoint"))
+    }
+    return snapshot.rows("quotas", {**_pairs(agents), **asked, "dags": dags})
+
+
 def _map(
     snapshot: Snapshot, dags: list[str], agents: Sequence[Row], feed: str | None, *, days: Sequence[date]
 ) -> list[Feed]:
     if not agents:
         return []
     known = snapshot.rows("coverage_feeds", {**_pairs(agents), "dags": dags, "feed": feed})
+    names = {f"{name}s": [row[name] for row in known] for name in ("provider", "feed", "agent")}
+    # Whatever days are shown: a slice that is forgotten in an hour may lie before them.
+    lacking = snapshot.rows("coverage_totals", {**names, "is_all_time": True})
+    lacks = {(row["provider"], row["feed"], row["agent"]): row for row in lacking}
     counted = snapshot.rows(
         "coverage_days",
-        {
-            **{f"{name}s": [row[name] for row in known] for name in ("provider", "feed", "agent")},
-            "since": midnight(days[0]),
-            "until": midnight(days[-1]) + timedelta(days=1),
-        },
+        {**names, "since": midnight(days[0]), "until": midnight(days[-1]) + timedelta(days=1)},
     )
     by_feed: dict[tuple[str, str, str], dict[date, Row]] = {}
     for row in counted:
         by_feed.setdefault((row["provider"], row["feed"], row["agent"]), {})[row["day"]] = row
     found = []
     for row in known:
-        of_days = by_feed.get((row["provider"], row["feed"], row["agent"]), {})
-        deadlines = [counts["deadline"] for counts in of_days.values() if counts["deadline"]]
-        found.append(
-            Feed(
-                known=row,
-                cells=[_cell(day, of_days.get(day), row["as_of"]) for day in days],
-                open=sum(counts[state] for counts in of_days.values() for state in OPEN),
-                lost=sum(counts["lost"] for counts in of_days.values()),
-                deadline=min(deadlines, default=None),
-            )
-        )
+        key = (row["provider"], row["feed"], row["agent"])
+        of_days = by_feed.get(key, {})
+        cells = [_cell(day, of_days.get(day), row["as_of"]) for day in days]
+        found.append(Feed(known=row, cells=cells, lacks=lacks.get(key)))
     return found
 
 
@@ -222,13 +253,20 @@ def _cell(day: date, counts: Row | None, now: Any) -> Cell | None:
 
 
 @router.get("/incomplete")
-def incomplete_part(viewer: Seen) -> Response:
-    """Show the feeds that are not complete, of all agents: a part that the map's page loads by itself."""
+def incomplete_part(request: Request, viewer: Seen) -> Response:
+    """Show the feeds that are not complete, of all agents: a part that the map's page loads by itself.
+
+    Without the script it is a page of its own.
+    """
     readable = viewer.readable
     with reading() as snapshot:
-        rows = snapshot.rows("coverage_totals", {})
+        everything = {"providers": None, "feeds": None, "agents": None, "is_all_time": False}
+        rows = snapshot.rows("coverage_totals", everything)
     found = [row for row in rows if feed_dag(row["provider"], row["feed"], row["agent"]) in readable]
-    return page("incomplete.html", rows=found[:NAMED], count=len(found), named=NAMED)
+    return page(
+        "incomplete.html", rows=found[:NAMED], count=len(found), named=NAMED,
+        is_part="x-tieout-part" in request.headers, sees_any=any(dag.startswith(FEED_DAGS) for dag in readable),
+    )  # fmt: skip
 
 
 @router.get("/slices")
@@ -279,5 +317,7 @@ def rejects_page(request: Request, viewer: Seen) -> Response:
     paging = Paging(page=number, size=REJECTS_A_PAGE)
     with reading() as snapshot:
         rows = snapshot.rows("rejects", {**names, "page_size": paging.size, "page_start": paging.offset})
+        zones = snapshot.rows("zone", names)
     paging = Paging(page=number, size=REJECTS_A_PAGE, total=rows[0]["total"] if rows else 0)
-    return page("rejects.html", query=query, names=names, rows=rows, paging=paging)
+    zone = zone_of(names["provider"], zones[0]["settlement_zone"] if zones else None)
+    return page("rejects.html", query=query, names=names, rows=rows, paging=paging, zone=zone)

@@ -18,6 +18,7 @@ from tieout.core.coverage import plain
 from tieout.core.recon import markup
 from tieout.core.recon.statement import TITLES
 from tieout.core.slices import stamp
+from tieout.web import plainly
 from tieout.web.query import link
 
 #: Which clock a provider's own screens and documents show; Lucko's is the agent's settlement timezone.
@@ -121,6 +122,6 @@ def _environment() -> Environment:
     )
     environment.filters.update({"number": number, "share": share, "utc": utc, "zoned": zoned, "stamp": stamp})
     environment.filters.update({"duration": duration, "weekday": _weekday, "words": words})
-    environment.globals.update({"link": link, "places": places, "version": __version__, "titles": TITLES})
-    environment.globals["places_by_currency"] = places_by_currency
+    environment.globals.update({"link": link, "places": places, "places_by_currency": places_by_currency})
+    environment.globals.update({"zone_of": zone_of, "plainly": plainly, "titles": TITLES, "version": __version__})
     return environment

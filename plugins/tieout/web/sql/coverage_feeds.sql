@@ -6,6 +6,7 @@ SELECT
     a.agent,
     a.start_at,
     a.stop_at,
+    a.first_known_at,
     a.slice_width,
     a.lag,
     a.reach,

@@ -1,7 +1,9 @@
--- Feeds that are not complete, over all time that providers can still be asked for and a day beyond, most urgent first.
--- What is certified stands in ops.proofs; only what is left open is looked at slice by slice. Certificates are never
--- taken back: what the monitor wrote down stays true.
--- Parameters: none; the caller leaves out what its viewer may not see.
+-- Feeds that are not complete, most urgent first: over all time that providers can still be asked for and a day beyond,
+-- or since they were declared, as far back as their provider could be asked then. What is certified stands in
+-- ops.proofs; only what is left open is looked at slice by slice. Certificates are never taken back: what the monitor
+-- wrote down stays true.
+-- Parameters: is_all_time, and providers, feeds, agents (arrays of the same length; null: every feed, and the caller
+-- leaves out what its viewer may not see).
 WITH expected AS MATERIALIZED (
     SELECT
         a.provider,
@@ -17,7 +19,13 @@ WITH expected AS MATERIALIZED (
         LATERAL (
             SELECT
                 make_interval(secs => extract(EPOCH FROM a.slice_width)::double precision) AS width,
-                greatest(a.start_at, now() - coalesce(a.reach, interval '90 days') - interval '1 day') AS since,
+                greatest(
+                    a.start_at,
+                    CASE
+                        WHEN %(is_all_time)s::bool THEN a.first_known_at - a.reach
+                        ELSE now() - coalesce(a.reach, interval '90 days') - interval '1 day'
+                    END
+                ) AS since,
                 timestamptz '2000-01-01 00:00+00' + a.slice_anchor AS anchor
         ) AS d
     CROSS JOIN
@@ -26,7 +34,15 @@ WITH expected AS MATERIALIZED (
                 date_bin(d.width, d.since + d.width - interval '1 microsecond', d.anchor) AS since,
                 date_bin(d.width, least(coalesce(a.stop_at, 'infinity'), now() - a.lag), d.anchor) AS until
         ) AS w
-    WHERE w.since < w.until
+    WHERE
+        w.since < w.until
+        AND (
+            %(providers)s::text[] IS NULL
+            OR (a.provider, a.feed, a.agent) IN (
+                SELECT u.provider, u.feed, u.agent
+                FROM unnest(%(providers)s::text[], %(feeds)s::text[], %(agents)s::text[]) AS u (provider, feed, agent)
+            )
+        )
 ),
 
 uncovered AS MATERIALIZED (

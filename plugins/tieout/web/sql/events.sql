@@ -9,7 +9,8 @@ SELECT
     e.run_id,
     e.load_id,
     e.bet_id,
-    e.reading_id
+    e.reading_id,
+    count(*) OVER () AS total
 FROM recon.break_events AS e
 WHERE e.break_id = %(break_id)s
 ORDER BY e.event_id DESC

@@ -10,7 +10,8 @@ SELECT
     max(r.pages) AS pages,
     min(r.pulled_at) AS pulled_at,
     min(r.landing_uri) AS landing_uri,
-    min(r.sha256) AS sha256
+    min(r.sha256) AS sha256,
+    count(*) OVER () AS total
 FROM ops.readings AS r
 WHERE r.provider = 'lucko' AND r.agent = %(agent)s AND r.reading_id = any(%(readings)s::text[])
 GROUP BY r.reading_id, r.feed, r.kind, r.state

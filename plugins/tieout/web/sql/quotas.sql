@@ -1,5 +1,7 @@
 -- The rate-limited things of the given agents' merchants, and the share of their time that calls have used: this hour
--- so far, and from the same hour yesterday on. Parameters: providers, agents.
+-- so far, and from the same hour yesterday on. A feed's endpoint is shown to whoever may read that feed of an agent of
+-- the merchant.
+-- Parameters: dags, providers, agents, and spec_providers, spec_feeds, spec_endpoints: what each feed asks.
 SELECT
     q.provider,
     q.endpoint,
@@ -48,4 +50,21 @@ CROSS JOIN
         FROM jsonb_each(q.used) AS e (hour, amount)
         WHERE e.hour::bigint * 3600 >= h.began - 86400
     ) AS u
+WHERE
+    (q.provider, q.endpoint) NOT IN (
+        SELECT
+            s.provider,
+            s.endpoint
+        FROM unnest(%(spec_providers)s::text[], %(spec_endpoints)s::text[]) AS s (provider, endpoint)
+    )
+    OR EXISTS (
+        SELECT
+        FROM
+            unnest(%(spec_providers)s::text[], %(spec_feeds)s::text[], %(spec_endpoints)s::text[])
+                AS s (provider, feed, endpoint)
+        INNER JOIN ops.agents AS a ON a.provider = s.provider AND a.feed = s.feed
+        WHERE
+            s.provider = q.provider AND s.endpoint = q.endpoint AND a.merchant_id = q.merchant_id
+            AND a.provider || '__' || a.feed || '__' || a.agent = any(%(dags)s::text[])
+    )
 ORDER BY q.provider, q.merchant_id, q.endpoint

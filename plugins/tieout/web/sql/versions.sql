@@ -8,7 +8,8 @@ SELECT
     v.update_time,
     v.pulled_at,
     v.reading_id,
-    v.load_id
+    v.load_id,
+    count(*) OVER () AS total
 FROM staging.lucko_bet_versions AS v
 WHERE v.agent = %(agent)s AND v.id = any(%(bet_ids)s::text[])
 ORDER BY v.id, v.pulled_at

@@ -134,6 +134,10 @@
       const frame = map.closest(".scroll");
       frame.scrollLeft = frame.scrollWidth;
     }
+    for (const chart of document.querySelectorAll(".tie-out")) {
+      const frame = chart.closest(".scroll");
+      frame.scrollLeft = frame.scrollWidth;
+    }
     document.querySelector("[data-shown]")?.scrollIntoView({ block: "center" });
     for (const part of document.querySelectorAll("[data-part]")) load(part);
     for (const button of document.querySelectorAll("[data-call]")) {
