@@ -1,16 +1,19 @@
-"""``python -m tieout``: migrate the warehouse, write the declared agents to the ledger, make a role for reading."""
+"""``python -m tieout``: migrate the warehouse, write the declared agents to the ledger, shed old rows."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from datetime import date
+from functools import partial
 
 from sqlalchemy import URL
 
 from tieout.core import ledger, roles
 from tieout.core.coverage import coverage_table, feed_coverage
 from tieout.core.errors import ConfigError, TieoutError
+from tieout.core.shedding import shed
 from tieout.core.warehouse import connect
 from tieout.feeds import load_agents, load_alert_settings
 from tieout.migrations import upgrade
@@ -34,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     shown = commands.add_parser("coverage", help="count each feed's slices by status; what will be forgotten first")
     for name in ("provider", "agent"):
         shown.add_argument(f"--{name}", help=f"only this {name}")
+    old = commands.add_parser("shed", help="close a Lucko agent's old days and delete their rows, in batches")
+    old.add_argument("--agent", required=True, help="the agent's local key")
+    old.add_argument("--before", required=True, type=date.fromisoformat, help="the first day that stays open")
     options = parser.parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
@@ -93,6 +99,12 @@ def _coverage(options: argparse.Namespace) -> int:
     return 0
 
 
+def _shed(options: argparse.Namespace) -> int:
+    url = options.warehouse or _url_of_connection()
+    print(shed(url, agent=options.agent, before=options.before, progress=partial(print, flush=True)))
+    return 0
+
+
 def _url_of_connection() -> URL:
     # A command run by an operator may look connections up in Airflow's metadata, as the api-server does; a task may
     # not. Airflow decides by this variable, when its connections are first asked for.
@@ -111,7 +123,7 @@ def _url_of_connection() -> URL:
         ) from error
 
 
-COMMANDS = {"migrate": _migrate, "check": _check, "grant-reader": _grant_reader, "coverage": _coverage}
+COMMANDS = {"migrate": _migrate, "check": _check, "grant-reader": _grant_reader, "coverage": _coverage, "shed": _shed}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -386,7 +386,13 @@ def test_an_expired_acceptance_is_found_by_an_incremental_run(broken: World, db:
     assert broken.breaks()["r", "turnover"]["state"] == "reopened"
 
 
-@pytest.mark.parametrize("statement", ["UPDATE recon.break_events SET cause = 'no'", "DELETE FROM recon.break_events"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE recon.break_events SET cause = 'no'", "DELETE FROM recon.break_events",
+        "TRUNCATE recon.break_events", "TRUNCATE recon.rebate_history",
+    ],
+)  # fmt: skip
 def test_the_history_cannot_be_rewritten(broken: World, db: psycopg.Connection, statement: str) -> None:
     with pytest.raises(psycopg.errors.RestrictViolation, match="append-only"):
         db.execute(statement.encode())

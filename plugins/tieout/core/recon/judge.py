@@ -23,6 +23,7 @@ from sqlalchemy import URL
 
 from tieout.core.errors import ConfigError
 from tieout.core.ledger import is_declared
+from tieout.core.recon.closed import closed_before
 from tieout.core.recon.daily import all_days, gather_moves, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
@@ -60,6 +61,16 @@ FROM staging.lucko_rebates
 WHERE agent = {agent} AND date >= {first}::date::timestamp AT TIME ZONE 'UTC'
     AND date < ({last}::date + 1)::timestamp AT TIME ZONE 'UTC'
     AND (date AT TIME ZONE 'UTC')::date = any({days}::date[])
+"""
+#: Of rebates of closed days, those that are judged all the same: still undecided, or come from an open day.
+NOT_CLOSED = """
+SELECT *
+FROM ({rebates}) AS r
+WHERE r.date >= {closed}::date::timestamp AT TIME ZONE 'UTC'
+    OR EXISTS (
+        SELECT FROM recon.rebates AS v
+        WHERE v.agent = r.agent AND v.rebate_id = r.id AND (v.pending_reason IS NOT NULL OR v.day >= {closed}::date)
+    )
 """
 #: Where rebates have gone that were of the given days when they were judged.
 ENTERED = """
@@ -111,8 +122,8 @@ def judge_days(url: str | URL, *, agent: str, days: Sequence[date], settings: Re
     """Judge every rebate of the given settlement days of a Lucko agent and write their daily figures.
 
     Consumes no loads: what it leaves unjudged is still an incremental run's to find. Raises ConfigError when the
-    agent's bets feed is not declared in ops.agents (what was never declared proves nothing), Unreachable when the
-    warehouse is lost; nothing is written then.
+    agent's bets feed is not declared in ops.agents (what was never declared proves nothing) or a day is closed,
+    Unreachable when the warehouse is lost; nothing is written then.
     """
     with _one_run(url, agent) as connection:
         return _Run(connection, agent, settings).full(sorted(set(days)))
@@ -181,8 +192,16 @@ class _Run:
         self.parameters: dict[str, Any] = {"agent": agent, "settings": json.dumps(settings.as_json())}
         #: Whether what the loads moved in the daily figures was gathered.
         self.knows_moves = False
+        #: Days before it are closed: their figures stand, and their rebates' verdicts, once decided.
+        self.closed = closed_before(connection, provider="lucko", agent=agent)
 
     def full(self, days: list[date]) -> RunSummary:
+        if shut := [day for day in days if not self._is_open(day)]:
+            raise ConfigError(
+                f"the Lucko agent {self.agent!r} cannot be judged for {', '.join(map(str, shut))}: days before "
+                f"{self.closed} are closed, their rows were shed.",
+                advice="Their verdicts and figures stand as they are: see docs/warehouse-growth.md.",
+            )
         days = self._with_days_entered(days)
         self._begin("full", days)
         self._choose(DAYS, days=days, first=min(days, default=None), last=max(days, default=None))
@@ -292,6 +311,7 @@ class _Run:
             self._execute(step)
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
+        days = {day for day in days if self._is_open(day)}
         if days:
             parameters = {**self.parameters, "days": sorted(days)}
             write_days(self.connection, parameters, many=many, moved=self.knows_moves)
@@ -315,6 +335,8 @@ class _Run:
         """Have judge_chosen mean what the query says."""
         literals = {name: sql.Literal(value) for name, value in values.items()}
         query = sql.SQL(rebates).format(agent=sql.Literal(self.agent), **literals)
+        if self.closed is not None:
+            query = sql.SQL(NOT_CLOSED).format(rebates=query, closed=sql.Literal(self.closed))
         self.connection.execute(sql.SQL("CREATE TEMP VIEW judge_chosen AS {}").format(query))
 
     def _has_many_keys(self) -> bool:
@@ -329,6 +351,9 @@ class _Run:
         """Return the dates that the keys name and the bounds of the settlement days these mean."""
         rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_keys").fetchall()
         return {name: [row[n] for row in rows] for n, name in enumerate(("labels", "starts", "ends"))}
+
+    def _is_open(self, day: date) -> bool:
+        return self.closed is None or day >= self.closed
 
     def _with_days_entered(self, days: list[date]) -> list[date]:
         """Return *days* and those that rebates have left them for.

@@ -2,7 +2,7 @@
 
 A run takes in every committed load that no run has taken in before, so no load is missed however commits interleave,
 and rebuilds the days these loads touched as a whole: the mart is a function of staging and settings. With other
-settings every day is rebuilt.
+settings every day is rebuilt, but for closed ones: their rows may be gone from staging.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from psycopg import IsolationLevel
 from psycopg.types.json import Jsonb
 from sqlalchemy import URL
 
+from tieout.core.recon.closed import closed_before
 from tieout.core.recon.daily import statement
 from tieout.core.recon.integrity import IntegritySettings, check_rows
 from tieout.core.warehouse import connect
@@ -89,10 +90,12 @@ def _refresh(connection: psycopg.Connection, provider: str, agent: str, settings
             parameters,
         )
     ]
+    parameters["closed"] = closed_before(connection, provider=provider, agent=agent)
     days = _touched(connection, parameters)
     connection.execute(
         """DELETE FROM mart.turnover_daily
-           WHERE provider = %(provider)s AND agent = %(agent)s AND (%(full)s OR day = ANY(%(days)s::date[]))""",
+           WHERE provider = %(provider)s AND agent = %(agent)s AND (%(full)s OR day = ANY(%(days)s::date[]))
+             AND day >= coalesce(%(closed)s::date, '-infinity')""",
         {**parameters, "days": days},
     )
     connection.execute(statement(f"marts/{provider}.sql"), {**parameters, "days": days})
@@ -122,7 +125,8 @@ def _touched(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> l
     if not parameters["loads"]:
         return []
     found = connection.execute(statement(f"marts/{parameters['provider']}_days.sql"), parameters).fetchall()
-    return sorted(day for (day,) in found)
+    closed = parameters["closed"]
+    return sorted(day for (day,) in found if closed is None or day >= closed)
 
 
 def _remember(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ARRAY, CheckConstraint, Column, Identity, Index, Interval, Table, Text, func
+from sqlalchemy import ARRAY, CheckConstraint, Column, Date, Identity, Index, Interval, Table, Text, func
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
@@ -177,6 +177,17 @@ rejects = Table(
     Index("ix_rejects_key", "provider", "feed", "agent", "natural_key"),
     schema="ops",
     comment="Rows that broke their feed's contract, with reason and raw text.",
+)
+
+shed = Table(
+    "shed",
+    metadata,
+    ident("provider", primary_key=True),
+    ident("agent", primary_key=True),
+    Column("before", Date, nullable=False, comment="days before it are closed"),
+    instant("shed_at", nullable=False, server_default=func.now()),
+    schema="ops",
+    comment="Days whose rows may be gone from staging: verdicts and figures of them stand.",
 )
 
 config = Table(
