@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from test_pages import Rows
 from web_people import Person, declare, read
 
-from tieout.providers import feed_spec
+from tieout.providers import FEEDS, feed_spec
+from tieout.web.coverage import ENDPOINTS
 
 Browser = Callable[[Person | None], TestClient]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -78,6 +79,7 @@ def test_links_name_one_agent_and_the_search_box_several(client: TestClient) -> 
 
 
 def test_a_reader_of_one_feed_sees_the_quota_of_that_feed(client: TestClient) -> None:
+    assert set(ENDPOINTS) == {(spec.provider, spec.name, spec.endpoint) for spec in FEEDS.values()}
     page = client.get("/tieout/coverage?provider=lucko").text
     assert feed_spec("lucko", "bets").endpoint in page
     assert feed_spec("lucko", "rebates").endpoint not in page
