@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from sqlalchemy import URL
 import simulator
 from simulator import FaultSpec, RunningServer, SimConfig
 from tieout.core.clock import SystemClock
+from tieout.core.egress import Sending
 from tieout.core.errors import QuotaBusy, RetryLater, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.http import MAX_RETRY_AFTER
@@ -237,13 +238,13 @@ def test_provider_that_stays_out_of_reach_is_an_error(pulls: Pulls, db: psycopg.
 def test_call_that_would_come_too_late_is_not_sent_and_not_counted(pulls: Pulls, db: psycopg.Connection) -> None:
     class Slow(Fickle):
         slow = 2 * MAX_CALL_TRIES
-        last_look: Callable[[], object]
+        sending: Sending
 
         def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
             if self.slow:
                 self.slow -= 1
                 time.sleep(0.03)
-            self.last_look()
+            self.sending.last_look()
             return super().fetch(feed, window, offset)
 
     caller = Slow([])
@@ -269,6 +270,9 @@ class Quota:
         self.pushed.append(key)
 
     def confirm(self) -> None:
+        pass
+
+    def sent(self) -> None:
         pass
 
     def now(self) -> datetime:
