@@ -304,16 +304,21 @@ def test_what_fails_while_waiting_is_left_to_the_call(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "place"), [("first", 0), ("backfill", 1), ("revisit", 2), ("repair", 3)])
 def test_kind_of_the_reading_is_the_class_in_the_queue(
-    pulls: Pulls, db: psycopg.Connection, kind: str, place: int
+    warehouse: URL, pulls: Pulls, db: psycopg.Connection, kind: str, place: int
 ) -> None:
     seen: list[int] = []
+    began = datetime.now(UTC)
 
     class Looking(Fickle):
         def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
             found = db.execute("SELECT (entry ->> 'class')::int FROM ops.quota, jsonb_each(waiting) w(c, entry)")
             seen.extend(row[0] for row in found.fetchall())
 
-    with PostgresQuota(pulls.warehouse, SystemClock()) as quota:
+    # Time passes only when it is slept through: the call has to wait, however slow the machine is.
+    with PostgresQuota(
+        warehouse, pulls.clock, database_clock=lambda: began + timedelta(seconds=pulls.clock.ticks)
+    ) as quota:
         quota.push_back(QuotaKey(provider="lucko", endpoint=BETS.endpoint, merchant_id="m1"), timedelta(seconds=0.3))
-    pulls.pull(Looking([]), pulls.plan(BETS, kind=kind))
+        puller = SlicePuller(caller=Looking([]), quota=quota, clock=pulls.clock, landing=pulls.base)
+        puller.pull(pulls.plan(BETS, kind=kind))
     assert seen == [place]
