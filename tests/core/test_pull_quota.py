@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from sqlalchemy import URL
 import simulator
 from simulator import FaultSpec, RunningServer, SimConfig
 from tieout.core.clock import SystemClock
+from tieout.core.egress import Sending
 from tieout.core.errors import QuotaBusy, RetryLater, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.http import MAX_RETRY_AFTER
@@ -237,13 +238,13 @@ def test_provider_that_stays_out_of_reach_is_an_error(pulls: Pulls, db: psycopg.
 def test_call_that_would_come_too_late_is_not_sent_and_not_counted(pulls: Pulls, db: psycopg.Connection) -> None:
     class Slow(Fickle):
         slow = 2 * MAX_CALL_TRIES
-        last_look: Callable[[], object]
+        sending: Sending
 
         def fetch(self, feed: FeedSpec, window: Window, offset: int) -> bytes:
             if self.slow:
                 self.slow -= 1
                 time.sleep(0.03)
-            self.last_look()
+            self.sending.last_look()
             return super().fetch(feed, window, offset)
 
     caller = Slow([])
@@ -269,6 +270,9 @@ class Quota:
         self.pushed.append(key)
 
     def confirm(self) -> None:
+        pass
+
+    def sent(self) -> None:
         pass
 
     def now(self) -> datetime:
@@ -300,16 +304,21 @@ def test_what_fails_while_waiting_is_left_to_the_call(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "place"), [("first", 0), ("backfill", 1), ("revisit", 2), ("repair", 3)])
 def test_kind_of_the_reading_is_the_class_in_the_queue(
-    pulls: Pulls, db: psycopg.Connection, kind: str, place: int
+    warehouse: URL, pulls: Pulls, db: psycopg.Connection, kind: str, place: int
 ) -> None:
     seen: list[int] = []
+    began = datetime.now(UTC)
 
     class Looking(Fickle):
         def prepare(self, feed: FeedSpec, window: Window, offset: int) -> None:
             found = db.execute("SELECT (entry ->> 'class')::int FROM ops.quota, jsonb_each(waiting) w(c, entry)")
             seen.extend(row[0] for row in found.fetchall())
 
-    with PostgresQuota(pulls.warehouse, SystemClock()) as quota:
+    # Time passes only when it is slept through: the call has to wait, however slow the machine is.
+    with PostgresQuota(
+        warehouse, pulls.clock, database_clock=lambda: began + timedelta(seconds=pulls.clock.ticks)
+    ) as quota:
         quota.push_back(QuotaKey(provider="lucko", endpoint=BETS.endpoint, merchant_id="m1"), timedelta(seconds=0.3))
-    pulls.pull(Looking([]), pulls.plan(BETS, kind=kind))
+        puller = SlicePuller(caller=Looking([]), quota=quota, clock=pulls.clock, landing=pulls.base)
+        puller.pull(pulls.plan(BETS, kind=kind))
     assert seen == [place]

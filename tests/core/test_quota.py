@@ -25,6 +25,7 @@ from tieout.core.errors import QuotaBusy, SlotMissed, Unreachable
 from tieout.core.quota import LONGEST_WAIT, MAX_SLOTS_GIVEN_UP, SPACING, PostgresQuota, Priority, QuotaKey
 from tieout.core.quota_row import LONGEST_NAP, WIDENED_FOR, QuotaRows, Step, Ticket
 from tieout.core.steady import SteadyConnection
+from tieout.core.warehouse import connect
 
 KEY = QuotaKey(provider="lucko", endpoint="/bets", merchant_id="m1")
 INTERVAL = timedelta(seconds=5)
@@ -58,6 +59,15 @@ def row(db: psycopg.Connection, key: QuotaKey = KEY) -> dict[str, Any]:
         ).fetchone()
     assert found is not None
     return found
+
+
+def end_connections(db: psycopg.Connection) -> None:
+    """End the only other connection to the database."""
+    found = db.execute(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchone()
+    assert found == (1,)
 
 
 # -- one caller after the other ---------------------------------------------------------------------------------
@@ -244,6 +254,194 @@ def test_machine_that_always_signs_late_gets_an_error(quota: PostgresQuota, cloc
     clock.pass_time(1)
     with pytest.raises(Unreachable, match=OVERLOADED):
         quota.confirm()
+
+
+# -- calls that leave late, in spite of the last look -----------------------------------------------------------
+
+#: Seconds a call may leave behind the beginning of its slot.
+ALLOWED = (SLOT - INTERVAL).total_seconds() * quota_module.LATE_SHARE * quota_module.SIGNING_FACTOR
+#: A microsecond is what the row resolves; the clocks of the tests reckon in binary fractions.
+RESOLUTION = timedelta(microseconds=5)
+
+
+def send(quota: PostgresQuota, clock: FixedClock, late: float) -> datetime:
+    """Take a slot, have the process put aside for *late* seconds behind its last look; return when its call left."""
+    granted = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    clock.pass_time(late)
+    quota.sent()
+    return granted + timedelta(seconds=late)
+
+
+def version(db: psycopg.Connection) -> object:
+    """What changes with every write to the row."""
+    return db.execute("SELECT xmin::text FROM ops.quota").fetchone()
+
+
+@pytest.mark.parametrize("late", [ALLOWED + 0.001, 1.0, SLOT.total_seconds() - 0.01, 4 * SLOT.total_seconds()])
+def test_call_that_leaves_late_puts_the_next_one_off(
+    quota: PostgresQuota,
+    clock: FixedClock,
+    db: psycopg.Connection,
+    late: float,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        left = send(quota, clock, late)
+    said = (
+        f"a call of lucko /bets of merchant m1 left {late:.3f} s late for its slot; the next slot begins as much later"
+    )
+    assert [one.levelname for one in caplog.records if said in one.getMessage()] == ["INFO"]
+    assert abs(quota.acquire(KEY, INTERVAL) - left - SLOT) <= RESOLUTION
+    kept = row(db)
+    assert (kept["reserved"], kept["given_up"], kept["throttled"]) == (2, 0, 0)
+
+
+def test_call_that_leaves_late_puts_off_whoever_waits_already(
+    quota: PostgresQuota, clock: FixedClock, warehouse: URL
+) -> None:
+    left: list[datetime] = []
+
+    class Waiting(FixedClock):
+        def sleep(self, seconds: float) -> None:
+            if not left:
+                clock.ticks = self.ticks
+                left.append(first + timedelta(seconds=3))
+                clock.pass_time(3)
+                quota.sent()
+            super().sleep(seconds)
+
+    first = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    with opened(warehouse, Waiting(ticks=clock.ticks)) as second:
+        assert abs(second.acquire(KEY, INTERVAL) - left[0] - SLOT) <= RESOLUTION
+
+
+def test_call_that_leaves_in_time_costs_no_statement(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    quota.acquire(KEY, INTERVAL)
+    before = version(db)
+    quota.confirm()
+    clock.pass_time(ALLOWED * 0.99)
+    quota.sent()
+    assert version(db) == before
+
+
+def test_call_is_looked_at_once_when_it_has_left(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    quota.sent()
+    send(quota, clock, 1.0)
+    before = version(db)
+    clock.pass_time(3600)
+    quota.sent()
+    # A call without a slot, one that was not looked at, one that was not sent.
+    quota.confirm()
+    quota.sent()
+    assert version(db) == before
+    quota.acquire(KEY, INTERVAL)
+    before = version(db)
+    clock.pass_time(1)
+    quota.sent()
+    with pytest.raises(SlotMissed):
+        quota.confirm()
+    quota.sent()
+    assert version(db) == before
+
+
+def test_row_of_another_endpoint_stays_where_it_is(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    token = QuotaKey(provider="lucko", endpoint="/auth", merchant_id="m1")
+    quota.acquire(token, INTERVAL)
+    before = row(db, token)
+    send(quota, clock, 1.0)
+    assert row(db, token) == before
+
+
+@pytest.mark.parametrize("late", [0.9, 1.0, 2.5])
+def test_slot_that_was_taken_already_stays_and_the_one_behind_it_is_far_enough_from_both(
+    quota: PostgresQuota, clock: FixedClock, warehouse: URL, caplog: pytest.LogCaptureFixture, late: float
+) -> None:
+    """The next caller has taken its slot when the call leaves, *late* spacings behind its own."""
+    first = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    other = FixedClock(ticks=clock.ticks)
+    with opened(warehouse, other) as second, caplog.at_level(logging.INFO):
+        taken = second.acquire(KEY, INTERVAL)
+        assert taken - first == SLOT
+        clock.pass_time(late * SLOT.total_seconds())
+        quota.sent()
+        left = first + late * SLOT
+        other.ticks = max(other.ticks, clock.ticks)
+        third = second.acquire(KEY, INTERVAL)
+    assert "the next slot was no longer free, and its call may come too early" in caplog.text
+    assert abs(third - max(left, taken) - SLOT) <= 2 * RESOLUTION
+
+
+def test_slot_that_was_taken_already_and_missed_is_not_taken_back_near_the_late_call(
+    quota: PostgresQuota, clock: FixedClock, warehouse: URL
+) -> None:
+    first = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    other = FixedClock(ticks=clock.ticks)
+    with opened(warehouse, other) as second:
+        second.acquire(KEY, INTERVAL)
+        clock.pass_time(SLOT.total_seconds() - 0.02)
+        quota.sent()
+        other.pass_time(1)
+        with pytest.raises(SlotMissed):
+            second.confirm()
+        # Given back it would begin now, a second behind the late call.
+        assert second.acquire(KEY, INTERVAL) - first - SLOT >= SLOT - timedelta(seconds=0.02)
+
+
+def test_late_call_does_not_shorten_a_ban(
+    quota: PostgresQuota, clock: FixedClock, warehouse: URL, db: psycopg.Connection
+) -> None:
+    quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    with opened(warehouse, clock) as other:
+        other.push_back(KEY, timedelta(seconds=60))
+    banned_until = row(db)["next_free_at"]
+    clock.pass_time(2)
+    quota.sent()
+    assert timedelta(0) <= row(db)["next_free_at"] - banned_until <= RESOLUTION
+
+
+@pytest.mark.parametrize("broken", ["dropped", "renamed"])
+def test_late_call_outlives_a_database_that_fails(
+    own_warehouse: URL, postgres: EmbeddedPostgres, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    clock = FixedClock()
+    with opened(own_warehouse, clock) as quota, caplog.at_level(logging.INFO):
+        quota.acquire(KEY, INTERVAL)
+        quota.confirm()
+        if broken == "dropped":
+            postgres.drop_database(str(own_warehouse.database))
+        else:
+            with connect(own_warehouse, autocommit=True) as other:
+                other.execute("ALTER TABLE ops.quota RENAME TO elsewhere")
+        before = clock.ticks
+        clock.pass_time(1)
+        quota.sent()
+        # The answer of the call is on its way meanwhile.
+        assert clock.ticks - before <= 1 + quota_module.SHORT_PATIENCE
+    (said,) = [one for one in caplog.records if "left 1.000 s late" in one.getMessage()]
+    assert said.levelname == "WARNING"
+    assert "the next one may come too early: " in said.getMessage()
+
+
+def test_late_call_puts_the_next_one_off_when_the_connection_was_lost(
+    quota: PostgresQuota, clock: FixedClock, db: psycopg.Connection
+) -> None:
+    first = quota.acquire(KEY, INTERVAL)
+    quota.confirm()
+    end_connections(db)
+    clock.pass_time(2)
+    quota.sent()
+    assert quota.acquire(KEY, INTERVAL) - first >= SLOT + timedelta(seconds=2) - RESOLUTION
 
 
 # -- throttle answers -------------------------------------------------------------------------------------------
@@ -603,11 +801,7 @@ def test_connection_that_was_ended_is_opened_again(
     quota: PostgresQuota, db: psycopg.Connection, clock: FixedClock
 ) -> None:
     first = quota.acquire(KEY, INTERVAL)
-    found = db.execute(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    ).fetchone()
-    assert found == (1,)
+    end_connections(db)
     assert quota.acquire(KEY, INTERVAL) - first == SLOT
 
 

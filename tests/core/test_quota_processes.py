@@ -123,7 +123,9 @@ def push_back(url: URL, seconds: float) -> float:
 
 
 def test_calls_of_several_processes_are_spaced(start: Start, db: psycopg.Connection) -> None:
-    callers = start(*({"merchant": one, "calls": 6, "interval": 0.1} for one in ("m1", "m1", "m1", "other")))
+    # The other one's calls take so little time that a machine which stands still for a moment does not hide the rest.
+    settings = [("m1", 0.1), ("m1", 0.1), ("m1", 0.1), ("other", 0.05)]
+    callers = start(*({"merchant": one, "calls": 6, "interval": interval} for one, interval in settings))
     for caller in callers:
         caller.go()
     granted = [caller.granted() for caller in callers]
@@ -139,7 +141,7 @@ def test_calls_of_several_processes_are_spaced(start: Start, db: psycopg.Connect
 
 
 def test_killed_waiter_costs_at_most_one_slot(start: Start, warehouse: URL, db: psycopg.Connection) -> None:
-    interval = 0.5
+    interval = 0.8
     killed, *others = start(*({"calls": calls, "interval": interval} for calls in (1, 2, 2)))
     free = push_back(warehouse, 1)
     for number, caller in enumerate((killed, *others), start=1):
@@ -149,8 +151,8 @@ def test_killed_waiter_costs_at_most_one_slot(start: Start, warehouse: URL, db: 
     granted = sorted(instant for caller in others for instant in caller.granted())
     assert len(granted) == 4
     assert min(gaps(granted)) >= interval
-    # Four slots, one that the dead one let pass, and what a busy machine adds.
-    assert granted[-1] - free < interval * SPACING * 4 + 0.4
+    # Four slots, one that the dead one let pass, and what a busy machine adds: less than another slot.
+    assert granted[-1] - free < interval * SPACING * 4 + 0.6
 
 
 def test_stopped_waiter_is_passed_over_and_goes_on_later(start: Start, warehouse: URL, db: psycopg.Connection) -> None:

@@ -11,6 +11,7 @@ import urllib3.connection
 from kit import hook, simulated
 
 from simulator import RunningServer
+from tieout.core.egress import Sending
 from tieout.core.errors import ConfigError, SlotMissed, Unreachable
 from tieout.core.feed import FeedOptions
 from tieout.core.slices import Slice, Window
@@ -74,7 +75,7 @@ def test_last_look_comes_after_signing_and_before_sending(sim: RunningServer, fe
         raise SlotMissed("too late.")
 
     session.auth = sign
-    made.last_look = refuse
+    made.sending = Sending(last_look=refuse)
     with pytest.raises(SlotMissed):
         made.fetch(feed, window(feed_id), 0)
     assert len(signed) == 1

@@ -65,16 +65,26 @@ def check_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Non
             raise ForbiddenAddress(f"{address} is {what.replace('_', '-')}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """What is called around the sending of a request.
+
+    ``last_look``: when the connection is open and the next thing is to send; it may raise, and nothing is sent.
+    ``sent``: when the kernel has every byte of headers and body and no answer was read yet, also when sending them was
+    refused or broke off.
+    """
+
+    last_look: Callable[[], object] = lambda: None
+    sent: Callable[[], object] = lambda: None
+
+
 @dataclass
 class Budget:
-    """What one call may still use: seconds (monotonic clock) and bytes from the wire. ``spent``: what ran out.
-
-    ``last_look`` is called when the connection is open and the next thing is to send the request; it may raise.
-    """
+    """What one call may still use: seconds (monotonic clock) and bytes from the wire. ``spent``: what ran out."""
 
     seconds: float
     max_bytes: int
-    last_look: Callable[[], object] = lambda: None
+    sending: Sending = Sending()
     spent: str = ""
 
     def __post_init__(self) -> None:
@@ -101,9 +111,9 @@ _CURRENT: ContextVar[Budget | None] = ContextVar("tieout_call_budget", default=N
 
 
 @contextmanager
-def budget(seconds: float, max_bytes: int, last_look: Callable[[], object] = lambda: None) -> Iterator[Budget]:
-    """Bound every read of the sessions made by ``guard`` inside the block."""
-    current = Budget(seconds, max_bytes, last_look)
+def budget(seconds: float, max_bytes: int, sending: Sending | None = None) -> Iterator[Budget]:
+    """Bound every read of the sessions made by ``guard`` inside the block; *sending* is called around each request."""
+    current = Budget(seconds, max_bytes, sending or Sending())
     token = _CURRENT.set(current)
     try:
         yield current
@@ -151,18 +161,19 @@ class _Response(http.client.HTTPResponse):
 class _Http(HTTPConnection):
     response_class = _Response
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            # A request that broke off may have arrived, and counts, all the same.
+            _tell()
+
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
         _look(self)
         super().endheaders(*args, **kwargs)
 
 
-class _Https(HTTPSConnection):
-    response_class = _Response
-
-    def endheaders(self, *args: Any, **kwargs: Any) -> None:
-        _look(self)
-        super().endheaders(*args, **kwargs)
-
+class _Https(_Http, HTTPSConnection):
     @property
     def is_connected(self) -> bool:
         # An idle connection with something to read counts as closed by the server and is replaced. After a handshake of
@@ -197,7 +208,13 @@ def _look(connection: HTTPConnection) -> None:
     if current is not None:
         if connection.sock is None:
             connection.connect()
-        current.last_look()
+        current.sending.last_look()
+
+
+def _tell() -> None:
+    current = _CURRENT.get()
+    if current is not None:
+        current.sending.sent()
 
 
 def _has_only_tickets(sock: object) -> bool:

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import ssl
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -98,16 +97,16 @@ def call(
     clock: Clock,
     limits: HttpLimits | None = None,
     auth_statuses: tuple[int, ...] = (401, 403),
-    last_look: Callable[[], object] = lambda: None,
+    sending: egress.Sending | None = None,
 ) -> bytes:
-    """Sign and send *request* now and return its decoded body. *last_look* may still refuse right before.
+    """Sign and send *request* now and return its decoded body. *sending* may still refuse right before.
 
     Raises Unreachable (timeouts, resets, 5xx, HTML, truncated, oversize or endless answers), Throttled (429, with the
     delay of Retry-After), FatalError (redirects, 401/403, other 4xx), ConfigError (addresses and fields of the
     connection that cannot be used).
     """
     with without_frames():
-        return _call(session, request, clock, limits or HttpLimits(), auth_statuses, last_look)
+        return _call(session, request, clock, limits or HttpLimits(), auth_statuses, sending)
 
 
 def _call(
@@ -116,7 +115,7 @@ def _call(
     clock: Clock,
     bounds: HttpLimits,
     auth_statuses: tuple[int, ...],
-    last_look: Callable[[], object],
+    sending: egress.Sending | None,
 ) -> bytes:
     try:
         prepared = session.prepare_request(request)
@@ -124,7 +123,7 @@ def _call(
         raise ConfigError(f"the address of the connection cannot be used: {_cause(error)}.") from None
     host = urlsplit(prepared.url or "").netloc
     verify, proxies = _route(prepared.url or "")
-    with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING, last_look) as budget:
+    with egress.budget(bounds.total_timeout, bounds.max_body + FRAMING, sending) as budget:
         try:
             response = session.send(
                 prepared,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import tieout
 from tieout.core.clock import Clock
+from tieout.core.egress import Sending
 from tieout.core.errors import ContractBroken, NotReady, PastReach, RetryLater, SlotMissed, Throttled, Unreachable
 from tieout.core.feed import FeedOptions, FeedSpec, Page
 from tieout.core.landing import (
@@ -57,6 +58,7 @@ class Quota(Protocol):
         keep_warm: Callable[[], object] | None = None,
     ) -> datetime: ...
     def confirm(self) -> object: ...
+    def sent(self) -> object: ...
     def push_back(self, key: QuotaKey, delay: timedelta, *, widen_to: timedelta | None = None) -> timedelta | None: ...
     def now(self) -> datetime: ...
 
@@ -64,10 +66,10 @@ class Quota(Protocol):
 class Caller(Protocol):
     """What pull needs of a provider: one signed call. ``merchant_id`` is the provider's id of the agent.
 
-    ``last_look`` is to be called between signing and sending.
+    ``sending`` is to be called around the sending of each call, behind its signature.
     """
 
-    last_look: Callable[[], object]
+    sending: Sending
 
     @property
     def merchant_id(self) -> str: ...
@@ -233,7 +235,7 @@ class SlicePuller:
 
     def _call(self, plan: PullPlan, window: Window, offset: int) -> tuple[datetime, bytes, Page]:
         """Wait for quota, sign and call; a throttled or lost call is repeated a few times in place."""
-        self.caller.last_look = self.quota.confirm
+        self.caller.sending = Sending(last_look=self.quota.confirm, sent=self.quota.sent)
         attempt = 1
         while True:
             try:

@@ -3,7 +3,8 @@
 Callers queue in the row, by class and then by arrival. Who is first takes the next slot shortly before it begins
 (generic cell rate algorithm on the database's clock, spacing = interval x 1.02) and sleeps outside any lock until it
 does. Taken so late, a slot is never kept by a caller that died, and a throttle answer that pushes the row forward holds
-for everyone who waits, on every machine. A caller that wakes too late gives its slot back and takes another.
+for everyone who waits, on every machine. A caller that wakes too late gives its slot back and takes another; one whose
+call leaves too late all the same puts the next slot off.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import psycopg
 from sqlalchemy import URL
 
 from tieout.core.clock import Clock
 from tieout.core.errors import QuotaBusy, SlotMissed, Unreachable
 from tieout.core.quota_row import LONGEST_NAP, SPACING, WIDENED_FOR, Priority, QuotaKey, QuotaRows, Step, Ticket
-from tieout.core.steady import SteadyConnection
+from tieout.core.steady import SteadyConnection, first_line
 
 __all__ = ["SPACING", "WIDENED_FOR", "PostgresQuota", "Priority", "QuotaKey"]
 
@@ -49,6 +51,8 @@ SHORTEST_NAP = 0.005
 #: The clocks are compared again when the answer took longer than this many seconds, up to so many times.
 QUICK_ANSWER = 0.005
 COMPARISONS = 3
+#: Seconds a lost database is waited for while the answer of a call is on its way and nobody reads it.
+SHORT_PATIENCE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ class PostgresQuota:
         self._rows = QuotaRows(self._connection, database_clock)
         self._latency = FIRST_LATENCY
         self._granted: _Grant | None = None
+        self._confirmed: _Grant | None = None
         self._missed: dict[QuotaKey, Ticket] = {}
 
     def __enter__(self) -> PostgresQuota:
@@ -119,13 +124,26 @@ class PostgresQuota:
 
         Its slot goes back with the next ``acquire`` for the same key, which keeps its place in the queue.
         """
-        granted, self._granted = self._granted, None
+        granted, self._granted, self._confirmed = self._granted, None, None
         if granted is None:
             return
         late = self._clock.monotonic() - granted.begins
         if late > granted.allowed:
             self._missed[granted.ticket.key] = self._give_back(granted.ticket, granted.step, late)
             raise SlotMissed(f"{granted.ticket.key}: {late:.3f} s too late for its slot.")
+        self._confirmed = granted
+
+    def sent(self) -> None:
+        """Put the row's next slot off when the call that was confirmed last has left too late; asked again, do nothing.
+
+        The machine may put a process aside after its last look. Never raises for the database: the call was made.
+        """
+        granted, self._confirmed = self._confirmed, None
+        if granted is None:
+            return
+        late = self._clock.monotonic() - granted.begins
+        if late > granted.allowed:
+            self._put_off(granted.ticket.key, granted.step.free_from, late)
 
     def now(self) -> datetime:
         """Return the database's clock."""
@@ -157,6 +175,21 @@ class PostgresQuota:
             )
         log.info("quota: %s is %.3f s late for its slot and gives it back", ticket.key, late)
         return ticket.after(step, missed=True)
+
+    def _put_off(self, key: QuotaKey, free_from: datetime, late: float) -> None:
+        """Keep the next slot a spacing away from a call that left *late* seconds behind its own."""
+        try:
+            in_time = self._rows.put_off(key, free_from, timedelta(seconds=late), patience=SHORT_PATIENCE)
+        except (Unreachable, psycopg.Error) as error:
+            log.warning(
+                "quota: a call of %s left %.3f s late for its slot and the next one may come too early: %s",
+                key,
+                late,
+                first_line(error),
+            )
+            return
+        then = "begins as much later" if in_time else "was no longer free, and its call may come too early"
+        log.info("quota: a call of %s left %.3f s late for its slot; the next slot %s", key, late, then)
 
     def _queue(self, ticket: Ticket, began: float, keep_warm: Callable[[], object] | None) -> Step:
         """Wait until the next slot is this caller's."""

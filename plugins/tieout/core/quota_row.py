@@ -141,6 +141,21 @@ ON CONFLICT (provider, endpoint, merchant_id) DO UPDATE SET
 RETURNING q.min_interval, q.widened_at = q.throttled_at
 """
 
+_PUT_OFF = """
+WITH locked AS MATERIALIZED (
+    SELECT next_free_at FROM ops.quota
+    WHERE provider = %(provider)s AND endpoint = %(endpoint)s AND merchant_id = %(merchant_id)s
+    FOR UPDATE
+)
+UPDATE ops.quota AS q SET
+    -- Moved in any case: whoever took the next slot already, and misses it, must not get it back near the late call.
+    next_free_at = greatest(locked.next_free_at + interval '1 microsecond', %(free_from)s + %(late)s),
+    updated_at = coalesce(%(at)s, clock_timestamp())
+FROM locked
+WHERE q.provider = %(provider)s AND q.endpoint = %(endpoint)s AND q.merchant_id = %(merchant_id)s
+RETURNING locked.next_free_at = %(free_from)s
+"""
+
 _NOW = "SELECT coalesce(%(at)s, clock_timestamp())"
 
 
@@ -274,6 +289,16 @@ class QuotaRows:
         row = self._connection.row(_PUSH_BACK, parameters)
         assert row is not None
         return PushedBack(min_interval=row[0], widened=bool(row[1]))
+
+    def put_off(self, key: QuotaKey, free_from: datetime, late: timedelta, *, patience: float) -> bool:
+        """Free no slot before *free_from* (the end of a slot) + *late*; return whether the next one was still free.
+
+        One that was taken is not to be held up, and those behind it are far enough away, unless the call was later than
+        a whole spacing. Done twice, this does the same. A lost database is waited for *patience* seconds.
+        """
+        parameters = {**_key(key), "at": self._clock(), "free_from": free_from, "late": late}
+        row = self._connection.row(_PUT_OFF, parameters, patience=patience)
+        return row is not None and bool(row[0])
 
     def now(self) -> datetime:
         """Return the database's clock."""

@@ -29,7 +29,7 @@ class SteadyConnection:
     """One autocommit connection, opened on entering and again whenever it is lost.
 
     A statement under way when the server is lost is executed again: it must bear being done twice. Raises
-    Unreachable on entering when there is no server, later when none is back within RECONNECT_SECONDS.
+    Unreachable on entering when there is no server, later when none is back in time.
     """
 
     def __init__(self, url: str | URL, clock: Clock) -> None:
@@ -51,18 +51,23 @@ class SteadyConnection:
         self._entered = False
         self._close()
 
-    def row(self, statement: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
-        """Execute *statement* and return its first row, None when there is none."""
+    def row(
+        self, statement: str, parameters: dict[str, Any], *, patience: float = RECONNECT_SECONDS
+    ) -> tuple[Any, ...] | None:
+        """Execute *statement* and return its first row, None when there is none.
+
+        *patience*: how many seconds a lost server is waited for.
+        """
         if not self._entered:
             raise RuntimeError("the warehouse is used outside of its with block")
         if self._connection is not None:
             try:
                 return self._execute(statement, parameters)
             except LOST as error:
-                log.warning("lost the warehouse (%s); connecting again", _first_line(error))
-        return self._execute_again(statement, parameters)
+                log.warning("lost the warehouse (%s); connecting again", first_line(error))
+        return self._execute_again(statement, parameters, patience)
 
-    def _execute_again(self, statement: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
+    def _execute_again(self, statement: str, parameters: dict[str, Any], patience: float) -> tuple[Any, ...] | None:
         lost_at = self._clock.monotonic()
         pause = FIRST_PAUSE
         while True:
@@ -70,10 +75,9 @@ class SteadyConnection:
                 self._open()
                 found = self._execute(statement, parameters)
             except (Unreachable, *LOST) as error:
-                if self._clock.monotonic() - lost_at + pause > RECONNECT_SECONDS:
+                if self._clock.monotonic() - lost_at + pause > patience:
                     raise Unreachable(
-                        f"lost the warehouse and it did not come back within {RECONNECT_SECONDS:g} s: "
-                        f"{_first_line(error)}.",
+                        f"lost the warehouse and it did not come back within {patience:g} s: {first_line(error)}.",
                         advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
                         delay=RECONNECT_DELAY,
                     ) from error
@@ -99,6 +103,7 @@ class SteadyConnection:
         self._connection = None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of what a database said, without its full stop."""
     text = error.message if isinstance(error, Unreachable) else str(error)
     return (text.strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -16,6 +16,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from tieout.core.clock import Clock, SystemClock
+from tieout.core.egress import Sending
 from tieout.core.envelope import message_text
 from tieout.core.errors import (
     ConfigError,
@@ -136,8 +137,8 @@ class ProviderHook(BaseHook):
         self.clock: Clock = clock or SystemClock()
         # Called with the endpoint before calls of the hook's own (VertexPlay's token): they wait for quota too.
         self.wait_for: Callable[[str], object] = wait_for or (lambda endpoint: None)
-        # Called between signing and sending: raises when it is too late for the slot the call was granted.
-        self.last_look: Callable[[], object] = lambda: None
+        # Called around the sending of every call: it may be, or have been, too late for the slot that was granted.
+        self.sending = Sending()
         self._session: requests.Session | None = None
         self._rehearsed = False
 
@@ -217,7 +218,7 @@ class ProviderHook(BaseHook):
 
     def send(self, request: requests.Request) -> bytes:
         """Sign and send one request."""
-        return call(self.get_conn(), request, clock=self.clock, limits=self.limits, last_look=self.last_look)
+        return call(self.get_conn(), request, clock=self.clock, limits=self.limits, sending=self.sending)
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one cheap signed call; Airflow's *Test* button shows the sentence returned."""
