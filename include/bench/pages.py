@@ -39,6 +39,7 @@ PAGES = (
     ("all breaks by age, page 200", "breaks?state=all&sort=-age&page=200"),
     ("breaks of an agent", "breaks?agent=agent0500&reason=turnover&least=10"),
     ("a break", "break?id=9000"),
+    ("pending and unprovable", "pending"),
     ("unclaimed by agent", "unclaimed"),
     ("unclaimed by user", "unclaimed?agent=agent0500"),
     ("activities", "activities"),
