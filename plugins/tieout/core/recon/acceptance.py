@@ -1,6 +1,6 @@
 """Accepting a break: a person says that it may stand, until when, and why.
 
-An acceptance is bound to the amount and the evidence it was given for (the break's fingerprint). When either changes,
+An acceptance is bound to the money and the evidence it was given for (the break's fingerprint). When either changes,
 or when it expires, the next run of the judge reopens the break. The statement of its day shows an acceptance after the
 next run that writes statements of the agent.
 """

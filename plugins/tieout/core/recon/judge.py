@@ -285,7 +285,7 @@ class _Run:
             # What follows and the next run read them; autovacuum comes round later.
             self.connection.execute("ANALYZE recon.rebates")
         self._keep_coverage()
-        for step in ("standing", "healed"):
+        for step in ("standing", "healed", "undecided"):
             self._execute(step)
         self.connection.execute("ANALYZE judge_breaks")
         for step in ("origins", "breaks"):
