@@ -473,3 +473,56 @@ def test_an_undecided_break_goes_with_its_rebate_and_its_acceptance_ends(broken:
     assert broken.breaks()["r", "turnover"]["state"] == "reopened"
     assert causes(db, broken)[-1] == "acceptance expired"
     assert broken.rejudge().judged == 0
+
+
+# ---------------------------------------------------------------------- what a change is said to come from
+
+
+def ends(db: psycopg.Connection, world: World) -> dict[tuple[str, str], str]:
+    """Return by (reason, state) what the last event says it comes from, without the load and its slice."""
+    rows = db.execute(
+        """SELECT b.reason, e.state, split_part(split_part(e.cause, '; ', 2), ',', 1) FROM recon.break_events e
+           JOIN recon.breaks b USING (break_id) WHERE b.agent = %s ORDER BY event_id""",
+        (world.agent,),
+    ).fetchall()
+    return {(reason, state): end for reason, state, end in rows}
+
+
+def test_what_a_reason_is_not_about_is_no_cause(world: World, db: psycopg.Connection) -> None:
+    world.rebate("first", [world.bet("a", "50")], "50", "0.50", wallet="w", created=NEXT)
+    world.rebate("twin", ["a"], "50", "0.50", created=NEXT)
+    world.rebate("r", [world.bet("b", "90")], "90", "0.90", wallet="")
+    world.rebate("again", [world.bet("c", "90")], "90", "0.90", wallet="w")
+    world.settle().rejudge()
+    assert set(world.breaks()) == {
+        ("r", "wallet_txn_missing"), ("again", "wallet_txn_reused"), ("twin", "paid_twice"), ("twin", "reused_bet"),
+    }  # fmt: skip
+    world.rebate("r", ["b"], "90", "0.90")
+    world.rebate("first", ["a"], "50", "0.50", status=0, created=NEXT)
+    world.read_rebates(pulled=NEXT + 5 * DAYS)
+    for moment, bet in enumerate("abc"):
+        # A newer state that counts the same: no reason is about that.
+        world.bet(bet, "50" if bet == "a" else "90", updated=LATER + moment * HOUR, settled=DAY + HOUR)
+        world.read_bets(LATER + moment * HOUR, LATER + (moment + 1) * HOUR, pulled=NEXT + 6 * DAYS)
+    world.rejudge()
+    assert {key: end for key, end in ends(db, world).items() if key[1] == "healed"} == {
+        ("wallet_txn_missing", "healed"): "the rebate changed",
+        ("wallet_txn_reused", "healed"): "rebate first changed",
+        ("paid_twice", "healed"): "rebate first changed",
+        ("reused_bet", "healed"): "rebate first changed",
+    }
+
+
+def test_turnover_comes_from_the_bets_that_count_another(broken: World, db: psycopg.Connection) -> None:
+    broken.rejudge()
+    broken.rebate("r", ["b", "late"], "100", "1.00")
+    broken.read_rebates(pulled=NEXT + 5 * DAYS)
+    broken.rejudge()
+    assert ends(db, broken)["missing_bet", "open"] == ""
+    broken.bet("late", "10", updated=LATER)
+    broken.read_bets(LATER, LATER + HOUR)
+    broken.bet("b", "90", updated=LATER + HOUR, settled=DAY + HOUR)
+    broken.read_bets(LATER + HOUR, LATER + 2 * HOUR)
+    broken.rejudge()
+    found = ends(db, broken)
+    assert found["missing_bet", "healed"] == found["turnover", "healed"] == "bet late changed"
