@@ -7,6 +7,8 @@ a store's client raises becomes an OSError.
 
 from __future__ import annotations
 
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -57,12 +59,23 @@ def read(path: PathLike) -> bytes:
 
 
 def write(path: PathLike, data: bytes) -> None:
-    """Write a file; in an object store it is there whole or not at all. Raises OSError."""
+    """Write a file; it is there whole or not at all, or what was there before. Raises OSError.
+
+    Who is killed while writing to this machine leaves a file of another name (``.part``) beside it.
+    """
     if is_local(path):
-        path.write_bytes(data)
+        # Of no other writer, and hidden: no listing asks for it.
+        part = path.parent / f".{uuid.uuid4().hex}.part"
+        part.write_bytes(data)
+        os.replace(_local_name(part), _local_name(path))
         return
     with _store(path) as (fs, key):
         fs.pipe_file(key, data)
+
+
+def _local_name(path: Any) -> str:
+    """Return what the operating system calls *path*: an ObjectStoragePath says it without its protocol."""
+    return str(getattr(path, "path", path))
 
 
 def files_below(folder: PathLike, depth: int) -> list[PathLike]:

@@ -56,7 +56,7 @@ def build_reconcile_dag(agent: Agent) -> DAG:
             doc_md="Judges this settlement day and the two before: `recon.rebates`, `recon.breaks`, `recon.daily`.",
         )
         wait >> judge
-        add_statements(agent, judge)
+        add_statements(agent, judge, key="statement_days")
     return dag
 
 
@@ -76,7 +76,7 @@ def build_rejudge_dag(agent: Agent) -> DAG:
             **gathering(),
             doc_md="Waits for further loads, then judges every rebate whose verdict they may have changed.",
         )
-        add_statements(agent, judge)
+        add_statements(agent, judge, key="statement_days")
     return dag
 
 
@@ -103,5 +103,6 @@ that they may have changed: those that name a changed bet, those that share a be
 with them, those that waited for a slice. Other settings in the feeds file make it judge all of them.
 
 The result is the same as judging every day in full. A break that no longer stands is `healed`, with the load that
-healed it: `select * from recon.break_events`. **A run failed**: nothing is lost, the next one takes up its loads.
+healed it: `select * from recon.break_events`. Then the statements are written that may say something else, also because
+a break was accepted since the last run. **A run failed**: nothing is lost, the next one takes up its loads.
 """

@@ -12,14 +12,14 @@ from tieout.operators import StatementOperator
 from tieout.settings import landing_base
 
 
-def add_statements(agent: Agent, after: BaseOperator) -> None:
-    """Have the statements written of the days that the task *after* returns under ``days``."""
+def add_statements(agent: Agent, after: BaseOperator, *, key: str = "days") -> None:
+    """Have the statements written of the days that the task *after* returns under *key*, and of all that are due."""
     StatementOperator(
         task_id="write_statements",
         provider=agent.provider,
         agent=agent.agent,
         timezone=agent.recon.timezone,
         landing=landing_base(),
-        days=cast("PlainXComArg", after.output)["days"],
+        days=cast("PlainXComArg", after.output)[key],
         doc_md="Writes `statements/<provider>/<agent>/<day>.html` and `.csv` below the landing base where they differ.",
     )

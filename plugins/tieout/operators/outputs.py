@@ -14,6 +14,7 @@ from tieout.core.errors import located
 from tieout.core.recon.control import compare_control, pull_control
 from tieout.core.recon.mart import MartSettings, refresh_mart
 from tieout.core.recon.statement import StatementOf, write_statement
+from tieout.core.recon.statement_due import read_due, take_away
 from tieout.ingest import plan_of
 from tieout.operators.after_loads import AfterLoads
 from tieout.operators.base import SliceOperator
@@ -98,7 +99,8 @@ class ControlTotalOperator(SliceOperator):
 class StatementOperator(BaseOperator):
     """Write the statement and the list of breaks of an agent's days to the landing base; return their paths.
 
-    *days* are ISO dates, or what an earlier task returns.
+    *days* are ISO dates, or what an earlier task returns; what was noted as due since (an acceptance, a run whose task
+    was killed before it could say so, days whose trend shows another figure) is written with them.
     """
 
     template_fields: Sequence[str] = ("provider", "agent", "days", "landing", "warehouse_conn_id")
@@ -134,13 +136,15 @@ class StatementOperator(BaseOperator):
         return pages.integrity(provider=self.provider, agent=self.agent, days=days)
 
     def execute(self, context: Context) -> list[str]:
-        """Write both files of every day."""
+        """Write both files of every day that is due."""
         url, base, paths = warehouse_url(self.warehouse_conn_id), ObjectStoragePath(self.landing), list[str]()
-        for day in self.days:
-            of = StatementOf(
-                provider=self.provider, agent=self.agent, day=date.fromisoformat(day), timezone=self.timezone
-            )
+        with located(f"{self.provider} statements agent={self.agent}"):
+            days = [date.fromisoformat(day) for day in self.days]
+            due = read_due(url, provider=self.provider, agent=self.agent, base=base, days=days)
+        for day in due.days:
+            of = StatementOf(provider=self.provider, agent=self.agent, day=day, timezone=self.timezone)
             with located(f"{self.provider} statement agent={self.agent} day={day}"):
                 paths += write_statement(url, of, base)
-        self.log.info("%d statement(s): %s", len(self.days), ", ".join(paths[:20]))
+        take_away(url, due)
+        self.log.info("%d statement(s): %s", len(due.days), ", ".join(paths[:20]))
         return paths

@@ -1,7 +1,8 @@
 """Accepting a break: a person says that it may stand, until when, and why.
 
-An acceptance is bound to the amount and the evidence it was given for (the break's fingerprint). When either changes,
-or when it expires, the next run of the judge reopens the break.
+An acceptance is bound to the money and the evidence it was given for (the break's fingerprint). When either changes,
+or when it expires, the next run of the judge reopens the break. The statement of its day shows an acceptance after the
+next run that writes statements of the agent.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import psycopg
 
 from tieout.core.errors import ConfigError
 from tieout.core.recon.judge import lock_name
+from tieout.core.recon.statement_due import note_statements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +53,20 @@ def accept_break(
                        accepted_at = clock_timestamp(), accepted_until = %(expires_at)s,
                        accepted_fingerprint = fingerprint, changed_at = clock_timestamp()
                    WHERE agent = %(agent)s AND rebate_id = %(rebate_id)s AND reason = %(break_reason)s
-                   RETURNING break_id, state, amount, fingerprint, accepted_at)
-               INSERT INTO recon.break_events (break_id, state, amount, fingerprint, cause, actor, expires_at,
-                   happened_at)
-               SELECT break_id, state, amount, fingerprint, %(reason)s, %(by)s, %(expires_at)s, accepted_at
-               FROM accepted RETURNING break_id""",
+                   RETURNING break_id, day, state, amount, fingerprint, accepted_at),
+               noted AS (
+                   INSERT INTO recon.break_events (break_id, state, amount, fingerprint, cause, actor, expires_at,
+                       happened_at)
+                   SELECT break_id, state, amount, fingerprint, %(reason)s, %(by)s, %(expires_at)s, accepted_at
+                   FROM accepted)
+               SELECT break_id, day FROM accepted""",
             {
                 "agent": key.agent, "rebate_id": key.rebate_id, "break_reason": key.reason, "by": by,
                 "reason": reason, "expires_at": expires_at,
             },
         ).fetchone()  # fmt: skip
-    assert row is not None
+        assert row is not None
+        note_statements(connection, provider="lucko", agent=key.agent, days=[row[1]])
     return int(row[0])
 
 

@@ -7,9 +7,13 @@ WITH written AS (
     )
     SELECT
         v.agent, s.rebate_id, s.reason, v.day, v.user_id, v.currency, s.state, s.amount, v.overpaid, s.bet_ids,
-        s.sentence, s.fingerprint, %(judged_at)s, %(judged_at)s, %(run_id)s,
+        s.sentence, s.fingerprint, %(judged_at)s, %(judged_at)s,
+        -- The run of its last event: what was loaded since may be the cause of the next.
+        CASE WHEN s.is_event THEN %(run_id)s ELSE s.since_run END,
         -- Of a known break, though they are not written: constraints look at what would be inserted, too.
-        old.accepted_reason, old.accepted_by, old.accepted_fingerprint
+        old.accepted_reason, old.accepted_by,
+        -- What still is accepted is what was; only the form of a fingerprint may be another one.
+        CASE WHEN s.state = 'accepted' THEN s.fingerprint ELSE old.accepted_fingerprint END
     FROM judge_breaks AS s
     INNER JOIN judge_verdicts AS v ON v.rebate_id = s.rebate_id
     LEFT JOIN recon.breaks AS old ON old.agent = v.agent AND old.rebate_id = s.rebate_id AND old.reason = s.reason
@@ -19,7 +23,7 @@ WITH written AS (
             day = excluded.day, user_id = excluded.user_id, currency = excluded.currency, state = excluded.state,
             amount = excluded.amount, overpaid = excluded.overpaid, bet_ids = excluded.bet_ids,
             sentence = excluded.sentence, fingerprint = excluded.fingerprint, changed_at = excluded.changed_at,
-            run_id = excluded.run_id
+            run_id = excluded.run_id, accepted_fingerprint = excluded.accepted_fingerprint
         WHERE (b.day, b.user_id, b.currency, b.state, b.overpaid, b.sentence, b.fingerprint)
         IS DISTINCT FROM (
             excluded.day, excluded.user_id, excluded.currency, excluded.state, excluded.overpaid, excluded.sentence,

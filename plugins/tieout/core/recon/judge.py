@@ -3,7 +3,7 @@
 A full run judges every rebate of whole settlement days, an incremental run those whose verdict may have changed since
 the runs before it; both are one path from there on. REPEATABLE READ, under a session advisory lock per agent that is
 taken before the transaction begins, so that the snapshot is never older than the lock. Judging again with nothing
-changed writes nothing but the run.
+changed writes nothing but the run, and after a full one that its days' statements are due.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tieout.core.ledger import is_declared
 from tieout.core.recon.closed import closed_before
 from tieout.core.recon.daily import all_days, gather_moves, statement, touched_days, write_days
 from tieout.core.recon.settings import ReconSettings, fingerprint
+from tieout.core.recon.statement_due import note_statements
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
 from tieout.core.warehouse import analyze_misleading, connect, planned_with
 
@@ -94,7 +95,8 @@ WORK_MEM, WORK_MEM_MANY = "64MB", "256MB"
 class RunSummary:
     """How a run came out: counts of rebates by verdict; ``changed`` of them have another verdict than before.
 
-    ``days`` are those whose daily figures were written, in order.
+    ``days`` are those whose daily figures were written, in order; ``statement_days`` those whose statement may say
+    something else: these, and all with a verdict, component, break or event that is another one.
     """
 
     run_id: int
@@ -106,10 +108,12 @@ class RunSummary:
     unprovable: int
     failed: int
     days: tuple[date, ...]
+    statement_days: tuple[date, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts, and the days as ISO dates."""
-        return {**asdict(self), "days": [day.isoformat() for day in self.days]}
+        days = {name: [day.isoformat() for day in getattr(self, name)] for name in ("days", "statement_days")}
+        return {**asdict(self), **days}
 
     def __str__(self) -> str:
         return (
@@ -263,7 +267,7 @@ class _Run:
         loads = self.connection.execute("SELECT load_id FROM judge_loads").fetchall()
         self.parameters["loads"] = [load_id for (load_id,) in loads]
 
-    def _finish(self, changed: int, days: Sequence[date]) -> RunSummary:
+    def _finish(self, changed: int, days: Sequence[date], told: Sequence[date]) -> RunSummary:
         row = self._one(
             """UPDATE recon.runs r SET duration = clock_timestamp() - r.started_at, judged = v.judged,
                    changed = %(changed)s, matched = v.matched, pending = v.pending, broken = v.broken,
@@ -284,7 +288,7 @@ class _Run:
             {**self.parameters, "changed": changed},
         )
         names = ("run_id", "judged", "changed", "matched", "pending", "broken", "unprovable", "failed")
-        summary = RunSummary(**dict(zip(names, row, strict=True)), days=tuple(days))
+        summary = RunSummary(**dict(zip(names, row, strict=True)), days=tuple(days), statement_days=tuple(told))
         log.info("lucko agent %s, %s", self.agent, summary)
         return summary
 
@@ -304,7 +308,7 @@ class _Run:
             # What follows and the next run read them; autovacuum comes round later.
             self.connection.execute("ANALYZE recon.rebates")
         self._keep_coverage()
-        for step in ("standing", "healed"):
+        for step in ("standing", "healed", "undecided"):
             self._execute(step)
         self.connection.execute("ANALYZE judge_breaks")
         for step in ("origins", "breaks"):
@@ -312,10 +316,32 @@ class _Run:
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
         days = {day for day in days if self._is_open(day)}
-        if days:
-            parameters = {**self.parameters, "days": sorted(days)}
-            write_days(self.connection, parameters, many=many, moved=self.knows_moves)
-        return self._finish(changed, sorted(days))
+        told = days | self._days_told()
+        in_trend = self._write_days(sorted(days), many=many) if days else set()
+        note_statements(self.connection, provider="lucko", agent=self.agent, days=told, in_trend=in_trend)
+        return self._finish(changed, sorted(days), sorted(told))
+
+    def _write_days(self, days: list[date], *, many: bool) -> set[date]:
+        """Write the daily figures; return the days of which other amounts are over- and underpaid than before."""
+        parameters = {**self.parameters, "days": days}
+        before = self._trend(parameters)
+        write_days(self.connection, parameters, many=many, moved=self.knows_moves)
+        return {day for day, *_ in before ^ self._trend(parameters)}
+
+    def _trend(self, parameters: dict[str, Any]) -> set[tuple[Any, ...]]:
+        return set(
+            self.connection.execute(
+                """SELECT day, currency, overpaid, underpaid FROM recon.daily
+                   WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])""",
+                parameters,
+            ).fetchall()
+        )
+
+    def _days_told(self) -> set[date]:
+        """Return the days whose statement may say something else, besides those whose figures are written."""
+        if self.everything:
+            return set()
+        return {day for (day,) in self.connection.execute(statement("told_days.sql"), self.parameters).fetchall()}
 
     def _gather_of_many(self, step: str, table: str) -> None:
         """Gather as for few keys, but where whole tables are faster."""

@@ -22,6 +22,7 @@ from sqlalchemy import URL
 from tieout.core.recon.closed import closed_before
 from tieout.core.recon.daily import statement
 from tieout.core.recon.integrity import IntegritySettings, check_rows
+from tieout.core.recon.statement_due import note_statements
 from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,9 @@ def _refresh(connection: psycopg.Connection, provider: str, agent: str, settings
         settings=settings.integrity,
     )
     _remember(connection, parameters)
+    # Of a rebated agent the trend shows recon.daily, of all others the turnover.
+    in_trend = () if provider == "lucko" else days
+    note_statements(connection, provider=provider, agent=agent, days=days, in_trend=in_trend)
     return RefreshSummary(loads=len(parameters["loads"]), days=tuple(days), integrity_breaks=breaks)
 
 

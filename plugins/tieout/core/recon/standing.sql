@@ -30,9 +30,21 @@ named AS (
     GROUP BY rebate_id
 ),
 
+-- What the sums are made of, as evidence of what is wrong with bets: the same parts written otherwise are the same.
+evidence AS (
+    SELECT
+        rebate_id,
+        string_agg(
+            concat_ws(' ', of, kind, bet_id, trim_scale(amount)::text, evidence), ',' ORDER BY of, kind, bet_id
+        ) AS parts
+    FROM judge_components
+    GROUP BY rebate_id
+),
+
 found AS (
     SELECT
         v.*,
+        e.parts,
         reason.reason,
         l.kinds,
         k.wallet_txn_id,
@@ -64,6 +76,7 @@ found AS (
     LEFT JOIN judge_findings AS f ON f.rebate_id = v.rebate_id
     LEFT JOIN listed AS l ON l.rebate_id = v.rebate_id
     LEFT JOIN named AS n ON n.rebate_id = v.rebate_id
+    LEFT JOIN evidence AS e ON e.rebate_id = v.rebate_id
     CROSS JOIN LATERAL unnest(v.reasons) AS reason (reason)
     WHERE v.verdict = 'break'
 ),
@@ -119,7 +132,17 @@ described AS (
             )
         END AS sentence,
         -- Without trailing zeros: the same amount written otherwise is no other amount.
-        md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text, f.other_rebate)) AS fingerprint
+        'v2:' || md5(
+            concat_ws(
+                '|', f.reason, trim_scale(f.amount), f.bet_ids::text, f.other_rebate, trim_scale(f.overpaid)::text,
+                CASE
+                    WHEN f.reason NOT IN ('amount', 'wallet_txn_missing', 'wallet_txn_reused', 'paid_twice')
+                        THEN f.parts
+                END
+            )
+        ) AS fingerprint,
+        -- What breaks were bound to before: one of that form has changed if this has, or the money beside it.
+        md5(concat_ws('|', f.reason, trim_scale(f.amount), f.bet_ids::text, f.other_rebate)) AS first_form
     FROM found AS f
     CROSS JOIN LATERAL (
         SELECT
@@ -146,6 +169,8 @@ SELECT
     CASE
         WHEN old.state IS NULL THEN 'found'
         WHEN old.state = 'healed' THEN 'found again'
+        WHEN c.changed AND old.amount = d.amount AND old.overpaid <> d.overpaid
+            THEN format('overpaid is %%s now and was %%s', trim_scale(d.overpaid), trim_scale(old.overpaid))
         WHEN c.changed THEN 'amount or evidence changed'
         WHEN old.state = 'accepted' AND c.expired THEN 'acceptance expired'
     END
@@ -153,6 +178,11 @@ FROM described AS d
 LEFT JOIN recon.breaks AS old ON old.agent = %(agent)s AND old.rebate_id = d.rebate_id AND old.reason = d.reason
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(old.fingerprint <> d.fingerprint, FALSE) AS changed,
+        coalesce(
+            CASE
+                WHEN old.fingerprint LIKE 'v2:%%' THEN old.fingerprint <> d.fingerprint
+                ELSE old.fingerprint <> d.first_form OR old.overpaid <> d.overpaid
+            END, FALSE
+        ) AS changed,
         coalesce(old.accepted_until <= %(judged_at)s, FALSE) AS expired
 ) AS c

@@ -1,7 +1,7 @@
 """A statement of one agent and day: a page of HTML that needs nothing else, and its breaks as CSV.
 
-Both are functions of the data alone: the same data gives the same bytes. They stand below the landing base as
-``statements/<provider>/<agent>/<day>.html`` and ``.csv`` and are written anew when the data has changed.
+Both are functions of the warehouse alone: the same state of it gives the same bytes. They stand below the
+landing base as ``statements/<provider>/<agent>/<day>.html`` and ``.csv`` and are written anew when it has changed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tieout.core import storage
 from tieout.core.errors import Unreachable
 from tieout.core.recon.markup import chart, number, places_of, table, text
 from tieout.core.recon.statement_breaks import breaks_section
-from tieout.core.recon.statement_data import TREND, Row, StatementData, StatementOf, read_statement
+from tieout.core.recon.statement_data import TREND, Row, StatementData, StatementOf, statement_in_turn
 from tieout.core.slices import stamp
 from tieout.core.storage import PathLike
 
-__all__ = ["StatementOf", "breaks_csv", "plain_cell", "render", "write_statement"]
+__all__ = ["StatementOf", "breaks_csv", "folder_of", "plain_cell", "render", "write_statement"]
 
 FOLDER = "statements"
 TITLES = {"lucko": "Lucko", "hotroad": "HotRoad Gaming", "jdb": "JDB", "vertexplay": "VertexPlay"}
@@ -49,15 +49,21 @@ FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "|", "%")
 def write_statement(url: str | URL, of: StatementOf, base: PathLike) -> list[str]:
     """Write the statement and the CSV below *base*; return their paths. What has not changed is not written.
 
-    Raises Unreachable when the warehouse or the landing base is.
+    Those who write statements of one agent take turns, so that the newest state is what is left. Raises Unreachable
+    when the warehouse or the landing base is.
     """
-    data = read_statement(url, of)
-    folder = base / FOLDER / of.provider / of.agent
+    folder = folder_of(base, of.provider, of.agent)
     paths = []
-    for name, content in ((f"{of.day}.html", render(data)), (f"{of.day}.csv", breaks_csv(data))):
-        _write(folder, name, content.encode())
-        paths.append(str(folder / name))
+    with statement_in_turn(url, of) as data:
+        for name, content in ((f"{of.day}.html", render(data)), (f"{of.day}.csv", breaks_csv(data))):
+            _write(folder, name, content.encode())
+            paths.append(str(folder / name))
     return paths
+
+
+def folder_of(base: PathLike, provider: str, agent: str) -> PathLike:
+    """Return the folder of an agent's statements."""
+    return base / FOLDER / provider / agent
 
 
 def _write(folder: PathLike, name: str, content: bytes) -> None:

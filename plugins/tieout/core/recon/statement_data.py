@@ -1,13 +1,14 @@
 """What a statement tells of one agent and day, read in one snapshot of the warehouse.
 
-Only figures and instants of the data itself: nothing of when or by which run it was computed, so that the same data
-gives the same statement.
+Only what the warehouse holds, when a break was found included: nothing of when the statement is written or by which
+run, so that the same state of the warehouse gives the same statement.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -66,9 +67,26 @@ class StatementData:
 
 def read_statement(url: str | URL, of: StatementOf) -> StatementData:
     """Read one statement's figures. Raises Unreachable when the warehouse is lost."""
-    with connect(url) as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
+    with connect(url, autocommit=True) as connection:
+        return _read(connection, of)
+
+
+@contextmanager
+def statement_in_turn(url: str | URL, of: StatementOf) -> Iterator[StatementData]:
+    """Read one statement's figures when it is this session's turn, which ends with the context.
+
+    The turn is taken before the snapshot is, so that whoever comes later has read a later state.
+    """
+    with connect(url, autocommit=True) as connection:
+        turn = f"tieout:statements:{of.provider}:{of.agent}"
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (turn,))
+        yield _read(connection, of)
+
+
+def _read(connection: psycopg.Connection, of: StatementOf) -> StatementData:
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    with connection.transaction():
         reader = _Reader(connection, of)
         is_lucko = of.provider == "lucko"
         return StatementData(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, Table
+from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Identity, Index, Table
 
 from tieout.core.tables import staging
 from tieout.core.tables.base import big, flag, ident, instant, metadata, money, number, text
@@ -146,4 +146,17 @@ control_totals = Table(
 LOADED = tuple(
     Index(f"ix_{table.name}_load_id", table.c.load_id)
     for table in (staging.hotroad_summary, staging.jdb_daily, staging.vertexplay_betlogs)
+)
+
+statements_due = Table(
+    "statements_due",
+    metadata,
+    big("due_id", Identity(always=True), primary_key=True),
+    ident("provider", nullable=False),
+    ident("agent", nullable=False),
+    Column("day", Date, nullable=False),
+    flag("in_trend", nullable=False, comment="what the statements of the following days show of this day changed, too"),
+    Index("ix_statements_due_agent", "provider", "agent"),
+    schema="recon",
+    comment="Statements to be written anew: a row for each change, gone once a statement holds it.",
 )

@@ -1,0 +1,16 @@
+-- The days whose statement shows verdicts, components or breaks that this run changed, before and after. A break that
+-- was judged counts also where nothing of it changed: the statement shows the bets it is about. Parameters: agent,
+-- run_id.
+SELECT v.day
+FROM judge_changed AS c
+INNER JOIN judge_verdicts AS v ON v.rebate_id = c.rebate_id
+WHERE NOT c.only_waits
+UNION
+SELECT h.day
+FROM judge_changed AS c
+INNER JOIN recon.rebate_history AS h
+    ON h.agent = %(agent)s AND h.rebate_id = c.rebate_id AND h.until_run = %(run_id)s
+UNION
+SELECT v.day
+FROM judge_breaks AS b
+INNER JOIN judge_verdicts AS v ON v.rebate_id = b.rebate_id
