@@ -315,8 +315,8 @@ class _Run:
             self._execute(step)
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
+        told = {day for day in days | self._days_told() if self._is_open(day)}
         days = {day for day in days if self._is_open(day)}
-        told = days | self._days_told()
         in_trend = self._write_days(sorted(days), many=many) if days else set()
         note_statements(self.connection, provider="lucko", agent=self.agent, days=told, in_trend=in_trend)
         return self._finish(changed, sorted(days), sorted(told))
