@@ -102,6 +102,16 @@ def test_a_day_without_breaks(world: World, tmp_path: Path) -> None:
     assert rows == []
 
 
+def test_the_share_of_what_is_not_decided(world: World, tmp_path: Path) -> None:
+    world.rebate("known", [world.bet("b")], "100", "1.30")
+    world.rebate("open", [world.bet("c", status=0)], "100", "1.00")
+    world.settle().judge()
+    assert world.verdict("open").outcome == "pending"
+    page, _ = written(world, tmp_path)
+    assert page.cells[14:20] == ["USD", "1", "1.00", "76.92 %", "0.00", "–"]
+    assert "may still change" in page.text
+
+
 def test_breaks_with_their_bets(world: World, tmp_path: Path) -> None:
     world.bet("fine", "60")
     world.bet("void", "40", status=4)

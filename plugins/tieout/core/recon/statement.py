@@ -10,6 +10,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from importlib.resources import files
 from string import Template
 
@@ -125,7 +126,7 @@ def render(data: StatementData) -> str:
     provider = TITLES.get(of.provider, of.provider)
     template = Template(files("tieout.core.recon").joinpath("statements/statement.html").read_text(encoding="utf-8"))
     sections = [
-        _tie_out(data.tie_outs),
+        _tie_out(data.tie_outs, data.undecided),
         _bridge(data.bridges),
         _trend(data),
         breaks_section(data.rebates),
@@ -187,7 +188,7 @@ def _money_rows(
         ]
 
 
-def _tie_out(rows: Sequence[Row]) -> str:
+def _tie_out(rows: Sequence[Row], undecided: Sequence[Row]) -> str:
     if not rows:
         return ""
     counts = ("rebates", "matched", "broken", "pending", "unprovable", "rebates_failed")
@@ -202,7 +203,32 @@ def _tie_out(rows: Sequence[Row]) -> str:
         _money_rows(rows, ("currency",), counts, ()),
         numbers=len(counts),
     )
+    body += _undecided(rows, undecided)
     return _section("Tie-out", body, "Expected follows from the turnover each rebate states, entitled from its bets.")
+
+
+def _undecided(rows: Sequence[Row], undecided: Sequence[Row]) -> str:
+    """Return how much of what is over- and underpaid is not decided yet; nothing when all of it is."""
+    if not undecided:
+        return ""
+    totals = {row["currency"]: row for row in rows}
+    money = ("overpaid", "underpaid")
+    cells = _money_rows(undecided, ("currency",), ("rebates",), money)
+    body = []
+    for (currency, rebates, *amounts), row in zip(cells, undecided, strict=True):
+        shares = (_share(row[name], totals.get(row["currency"], {}).get(name, 0)) for name in money)
+        pairs = zip(amounts, shares, strict=True)
+        body.append([currency, rebates, *(cell for pair in pairs for cell in pair)])
+    return table(
+        ("Currency", "Rebates", "Of overpaid", "Share", "Of underpaid", "Share"),
+        body,
+        numbers=5,
+        name="Of pending and unprovable rebates, which may still change",
+    )
+
+
+def _share(part: Decimal, whole: Decimal) -> str:
+    return f"{number(round(part * 100 / whole, 2), 2)} %" if whole else "–"
 
 
 def _bridge(rows: Sequence[Row]) -> str:

@@ -56,6 +56,7 @@ class StatementData:
 
     of: StatementOf
     tie_outs: list[Row]
+    undecided: list[Row]
     bridges: list[Row]
     activities: list[Row]
     games: list[Row]
@@ -92,6 +93,14 @@ def _read(connection: psycopg.Connection, of: StatementOf) -> StatementData:
         return StatementData(
             of=of,
             tie_outs=reader.rows("SELECT * FROM recon.daily WHERE {} ORDER BY currency") if is_lucko else [],
+            undecided=reader.rows(
+                """SELECT currency, count(*) AS rebates, sum(greatest(overpaid, 0)) AS overpaid,
+                       sum(greatest(-overpaid, 0)) AS underpaid
+                   FROM recon.rebates WHERE {} AND verdict IN ('pending', 'unprovable')
+                   GROUP BY currency HAVING sum(abs(overpaid)) > 0 ORDER BY currency"""
+            )
+            if is_lucko
+            else [],
             bridges=reader.rows("SELECT * FROM recon.bridge WHERE {} ORDER BY currency") if is_lucko else [],
             activities=reader.rows("SELECT * FROM recon.activity_daily WHERE {} ORDER BY currency, activity_id")
             if is_lucko
