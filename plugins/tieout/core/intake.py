@@ -23,11 +23,11 @@ from tieout.core.feed import FeedOptions, FeedSpec
 from tieout.core.fresh import FreshRows, NotStraight, goes_straight
 from tieout.core.incoming import IncomingSql
 from tieout.core.landing import Manifest, PageEntry
+from tieout.core.planner import planned_with
 from tieout.core.proof import Counts
 from tieout.core.rejects import RejectLog
 from tieout.core.rows import RowReader, Rows
 from tieout.core.storage import PathLike
-from tieout.core.warehouse import planned_with
 
 log = logging.getLogger(__name__)
 

@@ -28,10 +28,11 @@ from tieout.core.intake import Intake, Source, pages
 from tieout.core.landing import Manifest
 from tieout.core.ledger import Certificate, LoadedReading, later_readings, record_landed
 from tieout.core.merge import MergeSql
+from tieout.core.planner import analyze_misleading
 from tieout.core.proof import Counts, Proof
 from tieout.core.rejects import DUPLICATE_KEY, KEY_COLLISION, RejectLog
 from tieout.core.storage import PathLike
-from tieout.core.warehouse import analyze_misleading, connect
+from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 

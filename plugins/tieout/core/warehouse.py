@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from tieout.core.errors import FatalError, TieoutError, Unreachable
@@ -93,30 +92,3 @@ def _operational(error: psycopg.OperationalError) -> TieoutError:
         advice="Check that PostgreSQL runs and that the connection tieout_warehouse names it.",
         delay=RECONNECT_DELAY,
     )
-
-
-@contextmanager
-def planned_with(connection: psycopg.Connection, **settings: str) -> Iterator[None]:
-    """Have the planner work with other *settings* meanwhile, within the open transaction."""
-    for name, value in settings.items():
-        connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
-    yield
-    for name in settings:
-        connection.execute(sql.SQL("RESET {}").format(sql.Identifier(name)))
-
-
-def analyze_misleading(connection: psycopg.Connection, tables: Iterable[str]) -> None:
-    """Analyse those of the *tables* (qualified names) whose statistics say less than one row a page.
-
-    A table that was analysed while its first load was under way counts as empty from then on, however large: any index
-    seems as good as the key's, and each row that comes is compared with all of an agent's, for hours.
-    """
-    misleading = connection.execute(
-        """SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-           WHERE c.oid = ANY(%s::regclass[]) AND c.reltuples >= 0
-             AND c.reltuples < pg_relation_size(c.oid) / current_setting('block_size')::int
-           ORDER BY c.oid""",
-        (list(tables),),
-    ).fetchall()
-    for schema, name in misleading:
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, name)))

@@ -17,7 +17,8 @@ from psycopg import errors, sql
 from sqlalchemy import URL
 
 from tieout.core.errors import FatalError
-from tieout.core.warehouse import connect, planned_with
+from tieout.core.planner import planned_with
+from tieout.core.warehouse import connect
 
 #: What is replaced, in the order it is written: the statement and its table.
 FIGURES = (

@@ -23,12 +23,15 @@ from sqlalchemy import URL
 
 from tieout.core.errors import ConfigError
 from tieout.core.ledger import is_declared
+from tieout.core.planner import analyze_grown, planned_with
+from tieout.core.recon.choice import CONCERNED, DAYS, EVERYTHING, choose, of_days, with_days_entered
 from tieout.core.recon.closed import closed_before
 from tieout.core.recon.daily import all_days, gather_moves, statement, touched_days, write_days
+from tieout.core.recon.days_concerned import days_of_verdicts, days_told, over_and_underpaid
 from tieout.core.recon.settings import ReconSettings, fingerprint
 from tieout.core.recon.statement_due import note_statements
 from tieout.core.recon.stored import VERDICTS_IN_DOUBT, write_verdicts
-from tieout.core.warehouse import analyze_misleading, connect, planned_with
+from tieout.core.warehouse import connect
 
 log = logging.getLogger(__name__)
 
@@ -50,39 +53,8 @@ LOOKED_AT: Mapping[str, LiteralString] = {
     "judge_sums": "(rebate_id, odd_ids)",
     "judge_verdicts": "(rebate_id, verdict)",
 }
-#: The rebates that a run judges: judge_chosen, a view, because reading a table of ours would keep other processes out.
-EVERYTHING = "SELECT * FROM staging.lucko_rebates WHERE agent = {agent}"
-CONCERNED = """
-SELECT r.* FROM judge_concerned AS c
-INNER JOIN staging.lucko_rebates AS r ON r.agent = {agent} AND r.id = c.rebate_id
-"""
-DAYS = """
-SELECT *
-FROM staging.lucko_rebates
-WHERE agent = {agent} AND date >= {first}::date::timestamp AT TIME ZONE 'UTC'
-    AND date < ({last}::date + 1)::timestamp AT TIME ZONE 'UTC'
-    AND (date AT TIME ZONE 'UTC')::date = any({days}::date[])
-"""
-#: Of rebates of closed days, those that are judged all the same: still undecided, or come from an open day.
-NOT_CLOSED = """
-SELECT *
-FROM ({rebates}) AS r
-WHERE r.date >= {closed}::date::timestamp AT TIME ZONE 'UTC'
-    OR EXISTS (
-        SELECT FROM recon.rebates AS v
-        WHERE v.agent = r.agent AND v.rebate_id = r.id AND (v.pending_reason IS NOT NULL OR v.day >= {closed}::date)
-    )
-"""
-#: Where rebates have gone that were of the given days when they were judged.
-ENTERED = """
-SELECT DISTINCT (r.date AT TIME ZONE 'UTC')::date
-FROM recon.rebates AS v
-INNER JOIN staging.lucko_rebates AS r ON r.agent = v.agent AND r.id = v.rebate_id
-WHERE v.agent = %(agent)s AND v.day = any(%(days)s::date[])
-    AND (r.date AT TIME ZONE 'UTC')::date <> all(%(days)s::date[])
-"""
-#: The staging tables that a run reads.
-READ = ("lucko_bets", "lucko_bet_versions", "lucko_rebates", "lucko_rebate_bets")
+#: The tables that a run reads.
+READ = tuple(f"staging.lucko_{name}" for name in ("bets", "bet_versions", "rebates", "rebate_bets"))
 #: From this many keys on, the run may use more memory for a sort or a hash, and whole tables may be the faster way.
 MANY_KEYS = 20_000
 #: Whole tables are the faster way where what is looked up is at least this part of them.
@@ -157,32 +129,12 @@ def _one_run(url: str | URL, agent: str) -> Iterator[psycopg.Connection]:
                 f"the bets feed of the Lucko agent {agent!r} is not declared in the warehouse (ops.agents).",
                 advice="Declare the agent in feeds.yaml; its first pull or `python -m tieout migrate` writes it.",
             )
-        _refresh_statistics(connection)
+        analyze_grown(connection, READ)
         # Only before the first temporary table of a session: beyond it, working tables go to disk page by page.
         connection.execute(sql.SQL("SET temp_buffers = {}").format(sql.Literal(TEMP_BUFFERS)))
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (lock_name(agent),))
         with connection.transaction():
             yield connection
-
-
-def _refresh_statistics(connection: psycopg.Connection) -> None:
-    """Analyse staging tables that have grown since the planner last looked.
-
-    Right after a large load, before autovacuum comes round, it would take them for empty and join them row by row:
-    hours instead of seconds.
-    """
-    analyze_misleading(connection, [f"staging.{name}" for name in READ])
-    stale = connection.execute(
-        """SELECT c.relname FROM pg_class c LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
-           WHERE c.relnamespace = 'staging'::regnamespace
-             AND c.relname = ANY(%s)
-             AND (c.reltuples < 0
-                  OR pg_relation_size(c.oid) > 1.2 * c.relpages * current_setting('block_size')::int
-                  OR s.n_mod_since_analyze > 0.1 * s.n_live_tup)""",
-        (list(READ),),
-    ).fetchall()
-    for (name,) in stale:
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier("staging", name)))
 
 
 class _Run:
@@ -206,15 +158,15 @@ class _Run:
                 f"{self.closed} are closed, their rows were shed.",
                 advice="Their verdicts and figures stand as they are: see docs/warehouse-growth.md.",
             )
-        days = self._with_days_entered(days)
+        days = with_days_entered(self.connection, agent=self.agent, days=days)
         self._begin("full", days)
-        self._choose(DAYS, days=days, first=min(days, default=None), last=max(days, default=None))
+        choose(self.connection, DAYS, closed=self.closed, **of_days(self.agent, days))
         return self._judge(set(days))
 
     def incremental(self) -> RunSummary:
         everything = self._must_judge_everything()
         self._begin("incremental", [], everything=everything)
-        self._choose(EVERYTHING if everything else CONCERNED)
+        choose(self.connection, EVERYTHING if everything else CONCERNED, closed=self.closed, agent=self.agent)
         if not everything:
             self._gather("doubtful_spans", "judge_spans")
             self._gather("coverage", "judge_coverage")
@@ -302,7 +254,7 @@ class _Run:
             days |= set(self._touched_days())
         for step, table in GATHERED:
             (self._gather_of_many if many else self._gather)(step, table)
-        days |= self._days_left()
+        days |= days_of_verdicts(self.connection, kind=self.kind)
         changed = write_verdicts(self.connection, self.parameters)
         if changed >= MANY_KEYS:
             # What follows and the next run read them; autovacuum comes round later.
@@ -315,7 +267,10 @@ class _Run:
             self._execute(step)
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
-        told = {day for day in days | self._days_told() if self._is_open(day)}
+            told = set(days)
+        else:
+            told = days | days_told(self.connection, self.parameters)
+        told = {day for day in told if self._is_open(day)}
         days = {day for day in days if self._is_open(day)}
         in_trend = self._write_days(sorted(days), many=many) if days else set()
         note_statements(self.connection, provider="lucko", agent=self.agent, days=told, in_trend=in_trend)
@@ -324,24 +279,9 @@ class _Run:
     def _write_days(self, days: list[date], *, many: bool) -> set[date]:
         """Write the daily figures; return the days of which other amounts are over- and underpaid than before."""
         parameters = {**self.parameters, "days": days}
-        before = self._trend(parameters)
+        before = over_and_underpaid(self.connection, parameters)
         write_days(self.connection, parameters, many=many, moved=self.knows_moves)
-        return {day for day, *_ in before ^ self._trend(parameters)}
-
-    def _trend(self, parameters: dict[str, Any]) -> set[tuple[Any, ...]]:
-        return set(
-            self.connection.execute(
-                """SELECT day, currency, overpaid, underpaid FROM recon.daily
-                   WHERE agent = %(agent)s AND day = ANY(%(days)s::date[])""",
-                parameters,
-            ).fetchall()
-        )
-
-    def _days_told(self) -> set[date]:
-        """Return the days whose statement may say something else, besides those whose figures are written."""
-        if self.everything:
-            return set()
-        return {day for (day,) in self.connection.execute(statement("told_days.sql"), self.parameters).fetchall()}
+        return {day for day, *_ in before ^ over_and_underpaid(self.connection, parameters)}
 
     def _gather_of_many(self, step: str, table: str) -> None:
         """Gather as for few keys, but where whole tables are faster."""
@@ -356,14 +296,6 @@ class _Run:
                 self._gather(step, table)
         else:
             self._gather(step, table)
-
-    def _choose(self, rebates: LiteralString, **values: Any) -> None:
-        """Have judge_chosen mean what the query says."""
-        literals = {name: sql.Literal(value) for name, value in values.items()}
-        query = sql.SQL(rebates).format(agent=sql.Literal(self.agent), **literals)
-        if self.closed is not None:
-            query = sql.SQL(NOT_CLOSED).format(rebates=query, closed=sql.Literal(self.closed))
-        self.connection.execute(sql.SQL("CREATE TEMP VIEW judge_chosen AS {}").format(query))
 
     def _has_many_keys(self) -> bool:
         """Return whether the keys are a good part of the agent's rebates, and allow for that many."""
@@ -380,16 +312,6 @@ class _Run:
 
     def _is_open(self, day: date) -> bool:
         return self.closed is None or day >= self.closed
-
-    def _with_days_entered(self, days: list[date]) -> list[date]:
-        """Return *days* and those that rebates have left them for.
-
-        A rebate that left a day must not leave its verdict behind, and the figures of the day it is in now are only
-        right when all verdicts of that day are of the same state.
-        """
-        while entered := self.connection.execute(ENTERED, {"agent": self.agent, "days": days}).fetchall():
-            days = sorted({*days, *(day for (day,) in entered)})
-        return days
 
     def _touched_days(self) -> list[date]:
         """Return the days whose figures the loads may have changed: of many news all days, which takes less time."""
@@ -442,23 +364,6 @@ class _Run:
             self.parameters,
         )
         self.connection.execute("ANALYZE recon.shared_bets")
-
-    def _days_left(self) -> set[date]:
-        """Return the days whose tie-out the verdicts change: those of changed rebates, before and after."""
-        if self.kind == "full":
-            rows = self.connection.execute("SELECT DISTINCT day FROM judge_keys").fetchall()
-        else:
-            rows = self.connection.execute(
-                """SELECT v.day FROM judge_verdicts v LEFT JOIN recon.rebates r
-                       ON r.agent = v.agent AND r.rebate_id = v.rebate_id
-                   WHERE (r.day, r.verdict, r.overpaid, r.expected_amount, r.entitled, r.turnover, r.rebate_amount)
-                       IS DISTINCT FROM
-                       (v.day, v.verdict, v.overpaid, v.expected_amount, v.entitled, v.turnover, v.rebate_amount)
-                   UNION
-                   SELECT r.day FROM judge_verdicts v JOIN recon.rebates r
-                       ON r.agent = v.agent AND r.rebate_id = v.rebate_id WHERE r.day <> v.day"""
-            ).fetchall()
-        return {day for (day,) in rows}
 
     def _keep_coverage(self) -> None:
         if self.everything:
