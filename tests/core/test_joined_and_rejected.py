@@ -15,7 +15,7 @@ from readings import Reading
 from tieout.core.clock import epoch_ms
 from tieout.core.errors import SuspectReading
 from tieout.core.load import load_reading
-from tieout.core.rejects import MAX_KEPT
+from tieout.core.rejects import MAX_KEPT, MAX_RAW_TEXT
 from tieout.core.slices import Slice
 from tieout.providers.lucko import Bet
 
@@ -163,9 +163,20 @@ def test_a_reject_that_a_newer_tieout_understands_is_certified_by_a_replay(
     ]
 
 
-def test_rejects_beyond_a_bound_are_counted_only(reading: Readings, db: psycopg.Connection) -> None:
+def test_rejects_beyond_a_bound_keep_their_keys_only(reading: Readings, db: psycopg.Connection) -> None:
     rows = [bet(f"b{number}", status="bad") for number in range(MAX_KEPT + 5)]
     with pytest.raises(SuspectReading, match=rf"{MAX_KEPT + 5} row\(s\) broke the contract"):
         bets(reading, 0, *rows).load()
-    assert db.execute("SELECT count(*) FROM ops.rejects").fetchone() == (MAX_KEPT,)
+    assert db.execute(
+        "SELECT count(DISTINCT natural_key), count(*) FILTER (WHERE raw <> ''), count(*) FILTER (WHERE detail <> '') "
+        "FROM ops.rejects"
+    ).fetchone() == (MAX_KEPT + 5, MAX_KEPT, MAX_KEPT)
     assert db.execute("SELECT rejected FROM ops.readings").fetchone() == (MAX_KEPT + 5,)
+
+
+def test_the_key_of_a_row_is_taken_from_all_of_it(reading: Readings, db: psycopg.Connection) -> None:
+    long = {"bet_detail": {"x" * (MAX_RAW_TEXT + 1): 1}} | bet("b", status="bad")
+    with pytest.raises(SuspectReading):
+        bets(reading, 0, long).load()
+    kept = db.execute("SELECT natural_key, length(raw) FROM ops.rejects").fetchall()
+    assert kept == [("b", MAX_RAW_TEXT)]

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 MAX_RAW_TEXT = 100_000
 #: Longer than any key that keeps its contract; an index does not take texts of any length.
 MAX_KEY_TEXT = 512
-#: Beyond, rows are counted only: the answers themselves lie in landing.
+#: Beyond, only a row's key is kept, without its text: the judge has to know it, the answers themselves lie in landing.
 MAX_KEPT = 10_000
 _BATCH = 200
 _LOGGED = 20
@@ -68,19 +68,21 @@ class RejectLog:
         self._by_window[window] += 1
         if self.count <= _LOGGED:
             log.warning("rejected row %d of %s: %s", row_number, page, rejected)
-        if self.count > MAX_KEPT:
-            return
         # NUL cannot be stored in text, not even as part of the evidence.
-        start = bytes(memoryview(raw)[: 4 * MAX_RAW_TEXT])
-        text = start.decode("utf-8", "replace").replace("\0", "\\u0000")[:MAX_RAW_TEXT]
+        text = bytes(memoryview(raw)).decode("utf-8", "replace").replace("\0", "\\u0000")
+        # Of the whole row: its rebates are held undecided by the key, however long the row is.
+        key = natural_key(text, self._feed)
+        is_kept = self.count <= MAX_KEPT
+        if not is_kept and key is None:
+            return
         self._waiting.append(
             _Reject(
                 page=page,
                 row_number=row_number,
-                natural_key=natural_key(text, self._feed),
+                natural_key=key,
                 reason=rejected.reason,
-                detail=rejected.detail.replace("\0", "\\u0000"),
-                raw=text,
+                detail=rejected.detail.replace("\0", "\\u0000") if is_kept else "",
+                raw=text[:MAX_RAW_TEXT] if is_kept else "",
             )
         )
 
@@ -120,7 +122,11 @@ class RejectLog:
         """Write the rest and say how many rows there are beyond those kept."""
         self.flush()
         if self.count > MAX_KEPT:
-            log.warning("%d rows were rejected, the first %d are kept in ops.rejects", self.count, MAX_KEPT)
+            log.warning(
+                "%d rows were rejected; ops.rejects has the text of the first %d, and keys of the others",
+                self.count,
+                MAX_KEPT,
+            )
 
 
 def natural_key(raw: str, feed: FeedSpec) -> str | None:
