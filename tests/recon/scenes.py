@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,8 +17,17 @@ from tieout.core.clock import epoch_ms
 D = Decimal
 TODAY = DAY.date()
 ALL_DAYS = [TODAY + n * DAYS for n in range(-3, 4)]
+
+
+def examples(number: int) -> int:
+    """How many examples a property of whole worlds runs: so many, or what TIEOUT_EXAMPLES says."""
+    return int(os.environ.get("TIEOUT_EXAMPLES", number))
+
+
 FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain_rules import Found, Paid, State, judge
+from scenes import examples
 from world import DAY, DAYS, HOUR, LAG, MINUTE, NEEDED, NEXT, World, tolerance
 
 from readings import Reading
@@ -194,7 +196,8 @@ def play(played: Played, kind: str, how: dict[str, Any]) -> None:
 
 
 @settings(
-    max_examples=6, deadline=None, derandomize=True,
+    # The same few on every run; when more are asked for, others each time.
+    max_examples=examples(6), deadline=None, derandomize="TIEOUT_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(events=st.lists(EVENTS, min_size=3, max_size=10))

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.rows import dict_row
+from scenes import examples
 from sqlalchemy import URL
 
 from readings import Reading, at
@@ -144,7 +145,9 @@ def test_rebates_stand_beside_the_bets_of_their_user(
 MONEY = st.integers(-3_000, 100_000).map(lambda raw: D(raw).scaleb(-2))
 IN_SCOPE = st.integers(-30, 47).map(lambda hours: DAY + hours * HOUR + timedelta(minutes=59))
 FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
