@@ -245,7 +245,9 @@ def test_an_unsettled_bet_leaves_a_rebate_pending_until_it_settles(world: World)
     world.rebate("r", [world.bet("b", "60"), world.bet("open", "40", status=0)], "100")
     world.settle().judge()
     found = world.verdict("r")
-    assert (found.outcome, found.pending_reason, found.waits_for) == ("pending", "unsettled", None)
+    assert (found.outcome, found.pending_reason) == ("pending", "unsettled")
+    # Until when it has to be settled, 14 days after it was placed.
+    assert found.waits_for == [(UNTIL, NOON + 14 * DAYS)]
     assert (found.difference, found.provisional) == (D(40), ["turnover"])
     world.bet("open", "40", updated=NEXT + 4 * HOUR)
     world.read_bets(UNTIL, UNTIL + 2 * HOUR)
@@ -258,6 +260,36 @@ def test_an_unsettled_bet_that_changes_nothing_still_leaves_it_pending(world: Wo
     world.settle().judge()
     found = world.verdict("r")
     assert (found.outcome, found.pending_reason, found.provisional) == ("pending", "unsettled", [])
+
+
+@pytest.mark.parametrize("how", ["judge", "rejudge"])
+def test_what_nobody_can_read_any_more_cannot_tell_that_a_bet_was_settled(world: World, how: str) -> None:
+    """An hour in which it may have settled is uncertified: it is waited for, and unprovable once it is lost."""
+    judge = getattr(world, how)
+    world.rebate("r", [world.bet("open", status=0)])
+    world.declare(reach=timedelta(days=90)).settle()
+    hole = (NEXT + 5 * DAYS, NEXT + 5 * DAYS + HOUR)
+    world.read_bets(UNTIL, hole[0])
+    world.read_bets(hole[1], NOON + 15 * DAYS)
+    judge()
+    found = world.verdict("r")
+    assert (found.outcome, found.pending_reason, found.waits_for) == ("pending", "unsettled", [hole])
+    world.read_bets(hole[0] + 100 * DAYS, hole[1] + 100 * DAYS)
+    judge()
+    found = world.verdict("r")
+    assert (found.outcome, found.pending_reason, found.waits_for) == ("unprovable", None, None)
+    assert [(gap.lower, gap.upper) for gap in found.lost_slices] == [hole]
+
+
+def test_a_bet_that_had_to_settle_after_the_agents_stop_is_unprovable(world: World) -> None:
+    world.declare(stop=UNTIL)
+    world.rebate("r", [world.bet("open", status=0)])
+    world.settle().rejudge()
+    found = world.verdict("r")
+    assert (found.outcome, found.pending_reason, found.waits_for, found.lost_slices) == ("unprovable", None, None, None)
+    world.declare()
+    world.rejudge()
+    assert world.verdict("r").waits_for == [(UNTIL, NOON + 14 * DAYS)]
 
 
 def test_a_rejected_bet_leaves_a_rebate_pending_until_its_slice_is_read_cleanly(world: World) -> None:
@@ -284,7 +316,7 @@ def test_a_bet_rejected_in_a_certified_slice_makes_its_stored_state_doubtful(wor
     assert world.read_bets(NOON, NOON + HOUR, pulled=NEXT + DAYS) is None
     world.judge()
     found = world.verdict("r")
-    assert (found.outcome, found.pending_reason, found.waits_for) == ("pending", "rejected", None)
+    assert (found.outcome, found.pending_reason, found.waits_for) == ("pending", "rejected", [(NOON, NOON + HOUR)])
 
 
 def test_a_newer_state_read_elsewhere_settles_the_doubt(world: World) -> None:

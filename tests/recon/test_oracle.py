@@ -244,8 +244,10 @@ class Oracle:
         missing = linked - stored.keys() - self.rejected
         unread = bool(linked and open_)
         rejected, unsettled = linked & self.rejected, [bet for bet in known if bet.status == 0]
-        waiting = [bet for bet in unsettled if bet.currency == rebate.currency]
-        undecided = bool(unread or rejected or waiting)
+        own = [bet for bet in unsettled if bet.currency == rebate.currency]
+        untold = [bet for bet in own if self.unread_until_due(bet) and not self.readable_until_due(bet)]
+        undecided = bool(unread or rejected or len(own) > len(untold))
+        awaited = {n for bet in own for n in self.readable_until_due(bet)} | self.rejecting(rejected)
         never = bool(missing and (lost or not all(map(self.ours, self.could_hold(rebate)))))
         never |= any(bet.updated < number + 1 for bet in known for number in lost[-1:])
 
@@ -283,10 +285,10 @@ class Oracle:
         if rebate.status == 0:
             verdict, reasons = "failed", set()
         elif certain:
-            verdict, reasons = "break", certain if undecided or never else certain | dependent
+            verdict, reasons = "break", certain if undecided or never or untold else certain | dependent
         elif undecided:
             verdict, reasons = "pending", set()
-        elif never:
+        elif never or untold:
             verdict, reasons = "unprovable", set()
         else:
             verdict, reasons = ("break", dependent) if dependent else ("matched", set())
@@ -298,7 +300,7 @@ class Oracle:
             "reasons": reasons,
             "provisional_reasons": dependent if waits else set(),
             "pending_reason": why if waits else None,
-            "waits_for": {hour(n) for n in open_} if waits and linked else set(),
+            "waits_for": {hour(n) for n in awaited.union(open_ if linked else ())} if waits else set(),
             "linked_bets": len(linked),
             "difference": difference,
             "expected_amount": expected,
@@ -312,6 +314,24 @@ class Oracle:
                 }.items()
             },
         }  # fmt: skip
+
+    def unread_until_due(self, bet: Bet) -> list[int]:
+        """The hours in which an unsettled bet may have settled in time and of which nothing is certified."""
+        return [n for n in range(bet.updated, bet.updated + self.scene.unsettled_hours) if n not in self.certified]
+
+    def readable_until_due(self, bet: Bet) -> list[int]:
+        """Of these the hours that can still be read."""
+        return [n for n in self.unread_until_due(bet) if self.ours(n) and not self.lost(n)]
+
+    def rejecting(self, bet_ids: set[str]) -> set[int]:
+        """The hours of the readings in which rows of these bets were set aside."""
+        moments = {bet.updated for bet in self.scene.bets if bet.id in bet_ids}
+        return {
+            n
+            for reading in self.scene.readings
+            if any(reading.start <= moment < reading.end for moment in moments)
+            for n in range(reading.start, reading.end)
+        }
 
     def before(self, rebate: Rebate) -> list[Rebate]:
         """The successful rebates made before this one."""

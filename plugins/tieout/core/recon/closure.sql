@@ -77,4 +77,10 @@ SELECT rebate_id
 FROM recon.rebates
 WHERE agent = %(agent)s AND recheck_at <= (SELECT upper(certified) FROM judge_ledger)
 UNION
+-- What a bet could settle in was read since, or can no longer be.
+SELECT v.rebate_id
+FROM recon.rebates AS v
+CROSS JOIN judge_ledger AS l
+WHERE v.agent = %(agent)s AND v.recheck_at IS NOT NULL AND v.waits_for && (l.certified + l.out_of_reach)
+UNION
 SELECT rebate_id FROM recon.breaks WHERE agent = %(agent)s AND state = 'accepted' AND accepted_until <= %(judged_at)s

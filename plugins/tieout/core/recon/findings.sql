@@ -8,21 +8,41 @@ WITH judged AS (
         o.is_claimed OR o.times > 1 AS is_reused,
         coalesce(o.status = 0, FALSE) AS is_unsettled,
         o.bet_time + w.wait AS overdue_at,
+        j.slices AS rejecting,
+        s.still_open,
+        s.lost,
         -- Proven by the certificates alone: whatever settled it in time would have been read.
+        coalesce(o.status = 0 AND NOT o.is_rejected AND isempty(s.unread), FALSE) AS is_overdue,
+        -- Nothing is left to be read in which it could settle in time, and not all of it was read.
         coalesce(
-            o.status = 0 AND NOT o.is_rejected
-            AND tstzrange(least(o.update_time, o.bet_time + w.wait), o.bet_time + w.wait) <@ l.certified, FALSE
-        ) AS is_overdue
+            o.status = 0 AND NOT o.is_rejected AND NOT isempty(s.unread) AND isempty(s.still_open), FALSE
+        ) AS is_never_told
     FROM judge_odd AS o
     CROSS JOIN judge_ledger AS l
-    CROSS JOIN LATERAL (
-        SELECT make_interval(secs => (%(settings)s::jsonb ->> 'unsettled_after_seconds')::int) AS wait
-    ) AS w
+    LEFT JOIN judge_rejected AS j ON o.is_rejected AND j.bet_id = o.bet_id
+    CROSS JOIN
+        LATERAL (
+            SELECT make_interval(secs => (%(settings)s::jsonb ->> 'unsettled_after_seconds')::int) AS wait
+        ) AS w
+    -- The slices in which it may have settled: those not read, and of these what can still be and what was lost.
+    LEFT JOIN LATERAL (
+        SELECT
+            g.unread,
+            g.unread * l.responsible - l.out_of_reach AS still_open,
+            g.unread * l.responsible * l.out_of_reach AS lost
+        FROM (
+            SELECT
+                tstzmultirange(
+                    tstzrange(least(o.update_time, o.bet_time + w.wait), o.bet_time + w.wait)
+                ) - l.certified AS unread
+        ) AS g
+    ) AS s ON o.status = 0
 )
 
 INSERT INTO judge_findings (
     rebate_id, missing_ids, voided_ids, foreign_ids, reused_ids, unsettled_ids, has_unsettled, has_rejected,
-    claimed_turnover, voided_turnover, foreign_turnover, reused_turnover, unsettled_stake, recheck_at
+    claimed_turnover, voided_turnover, foreign_turnover, reused_turnover, unsettled_stake, recheck_at, is_never_told,
+    awaited, lost
 )
 SELECT
     rebate_id,
@@ -32,7 +52,7 @@ SELECT
     coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_reused), '{}'),
     coalesce(array_agg(bet_id ORDER BY bet_id) FILTER (WHERE is_overdue), '{}'),
     -- One in another currency is in no sum, however it settles.
-    bool_or(is_unsettled AND is_own_currency),
+    bool_or(is_unsettled AND is_own_currency AND NOT is_never_told),
     bool_or(is_rejected),
     coalesce(sum(now_counted) FILTER (WHERE is_claimed AND is_own_user), 0),
     coalesce(
@@ -41,6 +61,10 @@ SELECT
     coalesce(sum(now_counted) FILTER (WHERE is_foreign), 0),
     coalesce(sum(now_counted) FILTER (WHERE is_reused), 0),
     coalesce(sum(bet_amount) FILTER (WHERE is_overdue AND is_own_currency), 0),
-    min(overdue_at) FILTER (WHERE is_unsettled AND NOT is_overdue)
+    min(overdue_at) FILTER (WHERE is_unsettled AND NOT is_overdue),
+    bool_or(is_never_told AND is_own_currency),
+    coalesce(range_agg(still_open) FILTER (WHERE is_unsettled AND is_own_currency), '{}')
+    + coalesce(range_agg(rejecting), '{}'),
+    coalesce(range_agg(lost) FILTER (WHERE is_never_told AND is_own_currency), '{}')
 FROM judged
 GROUP BY rebate_id

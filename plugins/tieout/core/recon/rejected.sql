@@ -2,7 +2,8 @@
 WITH doubtful AS (
     SELECT
         j.reading_id,
-        r.pulled_at
+        r.pulled_at,
+        tstzrange(r.slice_start, r.slice_end) AS slice
     FROM (
         SELECT DISTINCT reading_id FROM ops.rejects WHERE provider = 'lucko' AND feed = 'bets' AND agent = %(agent)s
     ) AS j
@@ -19,10 +20,12 @@ WITH doubtful AS (
         ), '{}')
 )
 
-INSERT INTO judge_rejected (bet_id, pulled_at)
+INSERT INTO judge_rejected (bet_id, pulled_at, slices)
 SELECT
     j.natural_key,
-    max(d.pulled_at)
+    max(d.pulled_at),
+    -- Of a reading whose certificate is not known nothing can be named.
+    coalesce(range_agg(d.slice) FILTER (WHERE d.pulled_at IS NOT NULL), '{}')
 FROM doubtful AS d
 INNER JOIN ops.rejects AS j ON j.reading_id = d.reading_id
 WHERE j.natural_key IS NOT NULL

@@ -49,7 +49,8 @@ CREATE TEMP TABLE judge_repeats (
 
 CREATE TEMP TABLE judge_rejected (
     bet_id text COLLATE "C" PRIMARY KEY,
-    pulled_at timestamptz
+    pulled_at timestamptz,
+    slices tstzmultirange NOT NULL
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_coverage (
@@ -96,7 +97,10 @@ CREATE TEMP TABLE judge_findings (
     foreign_turnover numeric NOT NULL,
     reused_turnover numeric NOT NULL,
     unsettled_stake numeric NOT NULL,
-    recheck_at timestamptz
+    recheck_at timestamptz,
+    is_never_told boolean NOT NULL,
+    awaited tstzmultirange NOT NULL,
+    lost tstzmultirange NOT NULL
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_verdicts (LIKE recon.rebates INCLUDING DEFAULTS) ON COMMIT DROP;

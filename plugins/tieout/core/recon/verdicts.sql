@@ -15,6 +15,8 @@ WITH facts AS (
         coalesce(f.has_unsettled, FALSE) AS has_unsettled,
         coalesce(f.has_rejected, FALSE) AS has_rejected,
         f.recheck_at,
+        coalesce(f.awaited, '{}') AS awaited,
+        coalesce(f.lost, '{}') AS lost_settling,
         f.rebate_id IS NOT NULL OR p.rebate_id IS NOT NULL AS is_special,
         p.wallet_first_used_by,
         p.first_paid_by,
@@ -34,7 +36,9 @@ WITH facts AS (
         n.linked_bets > 0 AND NOT isempty(c.open_gaps) AS not_fetched,
         -- An absent bet may lie outside of what was ever ours to read; a bet we hold may have changed in what is lost.
         (coalesce(cardinality(f.missing_ids), 0) > 0 AND (c.not_ours OR NOT isempty(c.lost_gaps)))
-        OR coalesce(n.oldest_state < upper(c.lost_gaps), FALSE) AS out_of_reach
+        OR coalesce(n.oldest_state < upper(c.lost_gaps), FALSE) AS out_of_reach,
+        -- A bet of which nobody can say any more whether it was settled in time.
+        coalesce(f.is_never_told, FALSE) AS is_never_told
     FROM judge_keys AS k
     INNER JOIN judge_sums AS n ON n.rebate_id = k.rebate_id
     INNER JOIN judge_coverage AS c ON c.could_hold = k.could_hold
@@ -110,14 +114,14 @@ judged AS (
             WHEN r.status = 0 THEN 'failed'
             WHEN cardinality(r.certain) > 0 THEN 'break'
             WHEN r.undecided THEN 'pending'
-            WHEN r.out_of_reach THEN 'unprovable'
+            WHEN r.out_of_reach OR r.is_never_told THEN 'unprovable'
             WHEN cardinality(r.dependent) > 0 THEN 'break'
             ELSE 'matched'
         END AS verdict,
         r.status <> 0 AS is_paid,
         -- Part of it still waits; a break may also have reasons that cannot be proven yet.
         r.status <> 0 AND r.undecided AS waits,
-        r.status = 0 OR NOT (r.undecided OR r.out_of_reach) AS is_decided
+        r.status = 0 OR NOT (r.undecided OR r.out_of_reach OR r.is_never_told) AS is_decided
     FROM reasoned AS r
     OFFSET 0 -- noqa: AM09
 )
@@ -144,8 +148,13 @@ SELECT
         WHEN j.not_fetched THEN 'not_fetched'
         ELSE 'unsettled'
     END AS pending_reason,
-    CASE WHEN j.waits AND j.not_fetched THEN j.open_gaps END AS waits_for,
-    CASE WHEN j.is_paid AND j.out_of_reach AND NOT isempty(j.lost_gaps) THEN j.lost_gaps END AS lost_slices,
+    CASE
+        WHEN j.waits THEN nullif(CASE WHEN j.not_fetched THEN j.open_gaps ELSE '{}' END + j.awaited, '{}')
+    END AS waits_for,
+    CASE
+        WHEN j.is_paid
+            THEN nullif(CASE WHEN j.out_of_reach THEN j.lost_gaps ELSE '{}' END + j.lost_settling, '{}')
+    END AS lost_slices,
     j.turnover,
     j.rate,
     j.rebate_amount,
@@ -173,5 +182,5 @@ SELECT
     j.could_hold,
     CASE WHEN j.is_paid THEN j.recheck_at END AS recheck_at,
     j.is_decided,
-    j.status = 0 OR NOT (j.not_fetched OR j.has_rejected OR j.out_of_reach) AS is_read
+    j.status = 0 OR NOT (j.not_fetched OR j.has_rejected OR j.out_of_reach OR j.is_never_told) AS is_read
 FROM judged AS j
