@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import psycopg
 
 from tieout.core.contract import RowRejected
@@ -68,10 +69,12 @@ class RejectLog:
         self._by_window[window] += 1
         if self.count <= _LOGGED:
             log.warning("rejected row %d of %s: %s", row_number, page, rejected)
+        start = bytes(memoryview(raw)[: 4 * MAX_RAW_TEXT])
         # NUL cannot be stored in text, not even as part of the evidence.
-        text = bytes(memoryview(raw)).decode("utf-8", "replace").replace("\0", "\\u0000")
+        text = start.decode("utf-8", "replace").replace("\0", "\\u0000")
         # Of the whole row: its rebates are held undecided by the key, however long the row is.
-        key = natural_key(text, self._feed)
+        is_whole = len(start) < 4 * MAX_RAW_TEXT
+        key = natural_key(text, self._feed) if is_whole else _key_of_long(memoryview(raw), self._feed)
         is_kept = self.count <= MAX_KEPT
         if not is_kept and key is None:
             return
@@ -135,10 +138,28 @@ def natural_key(raw: str, feed: FeedSpec) -> str | None:
         fields = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict):
+    return _joined([fields.get(name) for name in _key_fields(feed)]) if isinstance(fields, dict) else None
+
+
+def _key_of_long(raw: memoryview, feed: FeedSpec) -> str | None:
+    """Return what ``natural_key`` says of a row of many megabytes, without taking it apart: only its key is decoded."""
+    names = _key_fields(feed)
+    fields = [(f"part{number}", msgspec.Raw) for number in range(len(names))]
+    wanted = {field: name for (field, _), name in zip(fields, names, strict=True)}
+    try:
+        found = msgspec.json.decode(raw, type=msgspec.defstruct("Key", fields, rename=wanted))
+        parts = [getattr(found, field) for field, _ in fields]
+        return _joined([json.loads(bytes(part)) for part in parts]) if max(map(len, parts)) <= MAX_RAW_TEXT else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _key_fields(feed: FeedSpec) -> list[str]:
     wire = dict(zip(feed.codec.columns, feed.codec.wire_names, strict=True))
-    parts = [fields.get(wire[name]) for name in feed.key if name in wire]
+    return [wire[name] for name in feed.key if name in wire]
+
+
+def _joined(parts: list[Any]) -> str | None:
     if not parts or None in parts:
         return None
     # A reject's key may be anything: half a surrogate pair cannot be stored either.
