@@ -2,7 +2,7 @@
 # make test   the whole test suite
 # make distributed  docker-compose.yaml without Docker: two Celery workers, one is killed (needs redis-server)
 # make chaos  faults, kills and crashes, then every row against the truth (SEED=n repeats a run)
-# make bench  benchmarks against their goals, about half an hour (ONLY=name selects one; a backfill, 20 million rows and
+# make bench  benchmarks against their goals, ten minutes on two cores (ONLY=name selects one; a backfill, 20 million rows and
 #             ten seeds only run with FULL=1; JSON=file and MARKDOWN=file keep the figures)
 # make docs   the pages of docs/ that are made from the code
 # make screenshots  pictures of the pages in Airflow, into docs/images (needs chromium)

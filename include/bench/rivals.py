@@ -155,7 +155,7 @@ def _environment() -> tuple[str, str]:
         return str(python), ""
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)],
-        [uv, "pip", "install", "--quiet", "--python", str(python), DLT],
+        [uv, "pip", "install", "--quiet", "--system-certs", "--python", str(python), DLT],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
