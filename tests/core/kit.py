@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from simulator import RunningServer, SimConfig, connections
@@ -80,3 +84,16 @@ def simulated(server: RunningServer, provider: str, *, clock: Clock | None = Non
     extra = {**known["extra"], **changes.pop("extra", {})}
     fields = {"host": known["host"], "login": known["login"], "password": known["password"], **changes}
     return HOOKS[provider](conn_id, connection=Conn(conn_id=conn_id, extra=extra, **fields), clock=clock)
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[Any]:
+    """Have *server* answer in a thread of its own until the context ends."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kit import HOUR, FixedClock, hook
+from kit import HOUR, FixedClock, hook, serving
 from sqlalchemy import URL
 
 from tieout.core import quota as quota_module
@@ -83,18 +83,6 @@ class Server(ThreadingHTTPServer):
             request.shutdown(socket.SHUT_RDWR)
         request.close()
         self.closed.set()
-
-
-@contextlib.contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[Any]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="module")

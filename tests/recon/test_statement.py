@@ -23,7 +23,7 @@ from tieout.core.errors import Unreachable
 from tieout.core.recon.markup import chart, number, places_of, text
 from tieout.core.recon.mart import MartSettings, refresh_mart
 from tieout.core.recon.statement import StatementOf, breaks_csv, write_statement
-from tieout.core.recon.statement_data import SHOWN_BETS, read_statement
+from tieout.core.recon.statement_data import SHOWN_BETS, statement_in_turn
 
 D = Decimal
 TODAY = DAY.date()
@@ -214,7 +214,8 @@ def test_a_provider_without_rebates_has_turnover_and_warnings(
     assert "1 row contradicts itself." in page.text
     assert "3,001.50" in page.cells
     assert page.count("rect") == 1
-    (row,) = csv.DictReader(io.StringIO(breaks_csv(read_statement(warehouse, about)), newline=""))
+    with statement_in_turn(warehouse, about) as data:
+        (row,) = csv.DictReader(io.StringIO(breaks_csv(data), newline=""))
     assert (row["kind"], row["subject"], row["reason"], D(row["amount"])) == (
         "row",
         "2026-03-10/0/p1",

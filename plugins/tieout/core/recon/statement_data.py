@@ -66,17 +66,12 @@ class StatementData:
     trend: dict[str, dict[date, tuple[Decimal, Decimal]]]
 
 
-def read_statement(url: str | URL, of: StatementOf) -> StatementData:
-    """Read one statement's figures. Raises Unreachable when the warehouse is lost."""
-    with connect(url, autocommit=True) as connection:
-        return _read(connection, of)
-
-
 @contextmanager
 def statement_in_turn(url: str | URL, of: StatementOf) -> Iterator[StatementData]:
     """Read one statement's figures when it is this session's turn, which ends with the context.
 
-    The turn is taken before the snapshot is, so that whoever comes later has read a later state.
+    The turn is taken before the snapshot is, so that whoever comes later has read a later state. Raises Unreachable
+    when the warehouse is lost.
     """
     with connect(url, autocommit=True) as connection:
         turn = f"tieout:statements:{of.provider}:{of.agent}"
