@@ -47,16 +47,6 @@ claims AS (
         coalesce(sum(turnover) FILTER (WHERE NOT is_first_of_activity), 0) AS reused
     FROM own_claims
     GROUP BY 1, 2
-),
-
-rebates AS (
-    SELECT
-        day,
-        currency,
-        sum(difference) AS turnover_differences
-    FROM recon.rebates
-    WHERE agent = %(agent)s AND day = any(%(days)s::date[]) AND verdict <> 'failed'
-    GROUP BY 1, 2
 )
 
 INSERT INTO recon.bridge (
@@ -71,5 +61,5 @@ SELECT
 FROM recon.daily AS d
 LEFT JOIN bets AS b ON b.day = d.day AND b.currency = d.currency
 LEFT JOIN claims AS c ON c.day = d.day AND c.currency = d.currency
-LEFT JOIN rebates AS r ON r.day = d.day AND r.currency = d.currency
+LEFT JOIN day_rebates AS r ON r.day = d.day AND r.currency = d.currency
 WHERE d.agent = %(agent)s AND d.day = any(%(days)s::date[])

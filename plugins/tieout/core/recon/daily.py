@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -51,7 +52,8 @@ def write_days(
         step = "day_several_all" if many and table == "day_several" else table
         connection.execute(statement(f"{step}.sql"), parameters)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
-    connection.execute(statement("day_claims.sql"), parameters)
+    for step in ("day_claims", "day_rebates"):
+        connection.execute(statement(f"{step}.sql"), parameters)
     try:
         if whole:
             _add_up(connection, {**parameters, "days": whole}, many=many)
@@ -64,7 +66,7 @@ def write_days(
             connection.execute(statement(f"{name}.sql"), parameters)
     except errors.CheckViolation as error:
         raise _not_written(error, parameters["agent"]) from error
-    connection.execute("DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_sums")
+    connection.execute("DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_rebates, day_sums")
 
 
 def gather_moves(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> list[date] | None:
@@ -175,6 +177,7 @@ def unclaimed_bets(
         return [bet_id for (bet_id,) in connection.execute(statement("unclaimed_bets.sql"), parameters).fetchall()]
 
 
+@cache
 def statement(name: str) -> sql.SQL:
     """Return a statement of this package, named by its path in it."""
     return sql.SQL(files("tieout.core.recon").joinpath(name).read_text(encoding="utf-8"))

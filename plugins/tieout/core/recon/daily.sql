@@ -1,4 +1,4 @@
--- The daily tie-out of the given settlement days, from day_sums. Parameters: agent, run_id, days.
+-- The daily tie-out, from day_sums and day_rebates. Parameters: agent, run_id.
 WITH bets AS (
     SELECT
         day,
@@ -9,27 +9,6 @@ WITH bets AS (
         coalesce(sum(turnover) FILTER (WHERE fate = 'unclaimed'), 0) AS unclaimed_turnover
     FROM day_sums
     GROUP BY day, currency
-),
-
-rebates AS (
-    SELECT
-        v.day,
-        v.currency,
-        count(*) FILTER (WHERE v.verdict <> 'failed') AS rebates,
-        count(*) FILTER (WHERE v.verdict = 'failed') AS rebates_failed,
-        coalesce(sum(v.turnover) FILTER (WHERE v.verdict <> 'failed'), 0) AS rebated_turnover,
-        coalesce(sum(v.rebate_amount) FILTER (WHERE v.verdict <> 'failed'), 0) AS paid,
-        coalesce(sum(v.expected_amount) FILTER (WHERE v.verdict <> 'failed'), 0) AS expected,
-        coalesce(sum(v.entitled) FILTER (WHERE v.verdict <> 'failed'), 0) AS entitled,
-        coalesce(sum(greatest(v.overpaid, 0)) FILTER (WHERE v.verdict <> 'failed'), 0) AS overpaid,
-        coalesce(sum(greatest(-v.overpaid, 0)) FILTER (WHERE v.verdict <> 'failed'), 0) AS underpaid,
-        count(*) FILTER (WHERE v.verdict = 'matched') AS matched,
-        count(*) FILTER (WHERE v.verdict = 'pending') AS pending,
-        count(*) FILTER (WHERE v.verdict = 'break') AS broken,
-        count(*) FILTER (WHERE v.verdict = 'unprovable') AS unprovable
-    FROM recon.rebates AS v
-    WHERE v.agent = %(agent)s AND v.day = any(%(days)s::date[])
-    GROUP BY 1, 2
 )
 
 INSERT INTO recon.daily (
@@ -43,4 +22,4 @@ SELECT
     coalesce(r.underpaid, 0), coalesce(b.unclaimed_bets, 0), coalesce(b.unclaimed_turnover, 0),
     coalesce(r.matched, 0), coalesce(r.pending, 0), coalesce(r.broken, 0), coalesce(r.unprovable, 0), %(run_id)s
 FROM bets AS b
-FULL OUTER JOIN rebates AS r USING (day, currency)
+FULL OUTER JOIN day_rebates AS r USING (day, currency)

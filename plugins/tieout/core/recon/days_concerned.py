@@ -20,9 +20,9 @@ def days_of_verdicts(connection: psycopg.Connection, *, kind: str) -> set[date]:
     return {day for (day,) in rows}
 
 
-def days_told(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> set[date]:
-    """Return the days whose statement may say something else although their figures stay. *parameters*: the run's."""
-    return {day for (day,) in connection.execute(statement("told_days.sql"), parameters).fetchall()}
+def days_told(connection: psycopg.Connection) -> set[date]:
+    """Return the days whose statement may say something else although their figures stay."""
+    return {day for (day,) in connection.execute(statement("told_days.sql")).fetchall()}
 
 
 def over_and_underpaid(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> set[tuple[Any, ...]]:
@@ -33,14 +33,9 @@ def over_and_underpaid(connection: psycopg.Connection, parameters: Mapping[str, 
 _JUDGED = "SELECT DISTINCT day FROM judge_keys"
 
 _CHANGED = """
-SELECT v.day FROM judge_verdicts v LEFT JOIN recon.rebates r
-    ON r.agent = v.agent AND r.rebate_id = v.rebate_id
-WHERE (r.day, r.verdict, r.overpaid, r.expected_amount, r.entitled, r.turnover, r.rebate_amount)
-    IS DISTINCT FROM
-    (v.day, v.verdict, v.overpaid, v.expected_amount, v.entitled, v.turnover, v.rebate_amount)
+SELECT day FROM judge_verdicts WHERE NOT counts_the_same
 UNION
-SELECT r.day FROM judge_verdicts v JOIN recon.rebates r
-    ON r.agent = v.agent AND r.rebate_id = v.rebate_id WHERE r.day <> v.day
+SELECT day_before FROM judge_verdicts WHERE day_before <> day
 """
 
 _OVER_AND_UNDERPAID = """

@@ -5,7 +5,7 @@ WITH judged AS (
         o.*,
         coalesce(o.status NOT IN (0, 1), FALSE) AS is_void,
         o.is_known AND NOT (o.is_own_user AND o.is_own_currency) AS is_foreign,
-        o.is_claimed OR o.times > 1 AS is_reused,
+        o.is_claimed OR o.is_repeated AS is_reused,
         coalesce(o.status = 0, FALSE) AS is_unsettled,
         o.bet_time + w.wait AS overdue_at,
         j.slices AS rejecting,
@@ -41,7 +41,7 @@ WITH judged AS (
 
 INSERT INTO judge_findings (
     rebate_id, missing_ids, voided_ids, foreign_ids, reused_ids, unsettled_ids, has_unsettled, has_rejected,
-    claimed_turnover, voided_turnover, foreign_turnover, reused_turnover, unsettled_stake, recheck_at, is_never_told,
+    unentitled_turnover, voided_turnover, foreign_turnover, reused_turnover, unsettled_stake, recheck_at, is_never_told,
     awaited, lost
 )
 SELECT
@@ -54,7 +54,7 @@ SELECT
     -- One in another currency is in no sum, however it settles.
     bool_or(is_unsettled AND is_own_currency AND NOT is_never_told),
     bool_or(is_rejected),
-    coalesce(sum(now_counted) FILTER (WHERE is_claimed AND is_own_user), 0),
+    coalesce(sum(now_counted) FILTER (WHERE is_claimed OR NOT is_own_user), 0),
     coalesce(
         sum(coalesce(last_settled, nullif(turnover, 0), bet_amount)) FILTER (WHERE is_void AND is_own_currency), 0
     ),

@@ -48,10 +48,15 @@ GATHERED = (
     ("verdicts", "judge_verdicts"),
     ("components", "judge_components"),
 )
-#: Of wide rows the planner only looks at what they are joined by: looking at all takes as long as writing them.
+#: The planner only looks at what rows are joined and chosen by: looking at all takes as long as writing them.
 LOOKED_AT: Mapping[str, LiteralString] = {
+    "judge_keys": "(rebate_id, currency, could_hold)",
     "judge_sums": "(rebate_id, odd_ids)",
-    "judge_verdicts": "(rebate_id, verdict)",
+    "judge_odd": "(rebate_id, status)",
+    "judge_findings": "(rebate_id)",
+    "judge_verdicts": "(rebate_id, verdict, says_the_same)",
+    "judge_components": "(rebate_id, of)",
+    "judge_breaks": "(rebate_id, reason, is_event)",
 }
 #: The tables that a run reads.
 READ = tuple(f"staging.lucko_{name}" for name in ("bets", "bet_versions", "rebates", "rebate_bets"))
@@ -262,14 +267,14 @@ class _Run:
         self._keep_coverage()
         for step in ("standing", "healed", "undecided"):
             self._execute(step)
-        self.connection.execute("ANALYZE judge_breaks")
+        self._look_at("judge_breaks")
         for step in ("origins", "breaks"):
             self._execute(step)
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
             told = set(days)
         else:
-            told = days | days_told(self.connection, self.parameters)
+            told = days | days_told(self.connection)
         told = {day for day in told if self._is_open(day)}
         days = {day for day in days if self._is_open(day)}
         in_trend = self._write_days(sorted(days), many=many) if days else set()
@@ -286,14 +291,15 @@ class _Run:
     def _gather_of_many(self, step: str, table: str) -> None:
         """Gather as for few keys, but where whole tables are faster."""
         if step == "sums":
-            self._gather("sums_all", table, {**self.parameters, **self._settlement_days()})
+            days = self._settlement_days()
+            self.connection.execute("DROP TABLE judge_sums")
+            # Links of a rebate lie together: their groups are found without sorting, and no process finds all of them.
+            with planned_with(self.connection, enable_sort="off", parallel_tuple_cost="0"):
+                self._execute("sums_all", {**self.parameters, **days})
+            self._gather(step, table)
         elif step == "repeats":
             self._execute("repeats_all")
             self._gather("repeats_of_keys", table)
-        elif step == "verdicts":
-            # Ranges have no statistics of equality: their join looks like a few rows, and all that follows, too.
-            with planned_with(self.connection, enable_nestloop="off"):
-                self._gather(step, table)
         else:
             self._gather(step, table)
 
@@ -375,6 +381,9 @@ class _Run:
 
     def _gather(self, step: str, table: str, parameters: dict[str, Any] | None = None) -> None:
         self._execute(step, parameters)
+        self._look_at(table)
+
+    def _look_at(self, table: str) -> None:
         columns = sql.SQL(LOOKED_AT.get(table, ""))
         self.connection.execute(sql.SQL("ANALYZE {} {}").format(sql.Identifier(table), columns))
 

@@ -24,14 +24,24 @@ WITH odd AS (
 )
 
 INSERT INTO judge_odd (
-    agent, rebate_id, bet_id, times, is_known, is_rejected, is_claimed, is_own_user, is_own_currency, status, turnover,
+    agent,
+    rebate_id,
+    bet_id,
+    is_repeated,
+    is_known,
+    is_rejected,
+    is_claimed,
+    is_own_user,
+    is_own_currency,
+    status,
+    turnover,
     bet_amount, bet_time, update_time, then_known, then_counted, now_counted, last_settled
 )
 SELECT
     k.agent,
     o.rebate_id,
     o.bet_id,
-    l.times,
+    coalesce(o.bet_id = any(n.repeated_ids), FALSE),
     b.id IS NOT NULL,
     j.bet_id IS NOT NULL,
     c.bet_id IS NOT NULL,
@@ -48,7 +58,7 @@ SELECT
     past.last_settled
 FROM odd AS o
 INNER JOIN judge_keys AS k ON k.rebate_id = o.rebate_id
-INNER JOIN staging.lucko_rebate_bets AS l ON l.agent = k.agent AND l.rebate_id = o.rebate_id AND l.bet_id = o.bet_id
+INNER JOIN judge_sums AS n ON n.rebate_id = o.rebate_id
 LEFT JOIN staging.lucko_bets AS b ON b.agent = k.agent AND b.id = o.bet_id
 LEFT JOIN judge_claimed AS c ON c.rebate_id = o.rebate_id AND c.bet_id = o.bet_id
 -- A state that was read after the row was set aside is beyond doubt.

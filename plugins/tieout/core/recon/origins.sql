@@ -93,18 +93,40 @@ rows AS (
     WHERE h.reason = 'turnover' OR h.is_money OR (NOT h.is_payment AND t.id = any(h.bet_ids))
 ),
 
--- Its newest state is one that the run of the last event had not seen, and says something else than the last it had.
-changed AS (
+-- Those that the run of the last event had not seen as they are: few of all, and only they are looked into.
+unseen AS MATERIALIZED (
     SELECT
         h.rebate_id,
         h.reason,
+        h.since_run,
+        h.also_saw,
         h.is_money,
+        h.currency,
+        h.user_id,
+        w.other_id,
+        w.bet_id,
+        w.moment
+    FROM happened AS h
+    INNER JOIN rows AS w ON w.rebate_id = h.rebate_id AND w.reason = h.reason
+    WHERE
+        NOT w.load_id = any(h.also_saw)
+        AND NOT EXISTS (
+            SELECT FROM recon.run_inputs AS i
+            WHERE i.agent = %(agent)s AND i.load_id = w.load_id AND i.run_id <= h.since_run
+        )
+),
+
+-- The newest state says something else than the last that the run of the last event had seen.
+changed AS (
+    SELECT
+        w.rebate_id,
+        w.reason,
+        w.is_money,
         w.other_id,
         w.bet_id,
         w.moment,
         s.load_id
-    FROM happened AS h
-    INNER JOIN rows AS w ON w.rebate_id = h.rebate_id AND w.reason = h.reason
+    FROM unseen AS w
     CROSS JOIN
         LATERAL (
             SELECT
@@ -118,16 +140,16 @@ changed AS (
                     v.pulled_at,
                     v.says,
                     first_value(v.says) OVER (ORDER BY v.pulled_at DESC) AS says_now,
-                    v.load_id = any(h.also_saw) OR EXISTS (
+                    v.load_id = any(w.also_saw) OR EXISTS (
                         SELECT FROM recon.run_inputs AS i
-                        WHERE i.agent = %(agent)s AND i.load_id = v.load_id AND i.run_id <= h.since_run
+                        WHERE i.agent = %(agent)s AND i.load_id = v.load_id AND i.run_id <= w.since_run
                     ) AS is_seen
                 FROM (
                     SELECT
                         r.load_id,
                         r.pulled_at,
                         CASE
-                            WHEN h.reason LIKE 'wallet%%' AND NOT h.is_money
+                            WHEN w.reason LIKE 'wallet%%' AND NOT w.is_money
                                 THEN jsonb_build_array(r.status <> 0, nullif(r.wallet_txn_id, ''))
                             ELSE
                                 jsonb_build_array(
@@ -153,16 +175,16 @@ changed AS (
                         t.load_id,
                         t.pulled_at,
                         CASE
-                            WHEN h.reason = 'turnover' OR h.is_money
+                            WHEN w.reason = 'turnover' OR w.is_money
                                 THEN
                                     jsonb_build_array(
                                         CASE
                                             WHEN
-                                                t.status = 1 AND t.currency = h.currency
+                                                t.status = 1 AND t.currency = w.currency
                                                 THEN t.valid_bet_turnover
                                             ELSE 0
                                         END,
-                                        h.is_money AND t.user_id = h.user_id
+                                        w.is_money AND t.user_id = w.user_id
                                     )
                             ELSE jsonb_build_array(t.status, t.user_id, t.currency, t.valid_bet_turnover)
                         END
@@ -178,13 +200,7 @@ changed AS (
                 ) AS v
             ) AS n
         ) AS s
-    WHERE
-        NOT w.load_id = any(h.also_saw)
-        AND NOT EXISTS (
-            SELECT FROM recon.run_inputs AS i
-            WHERE i.agent = %(agent)s AND i.load_id = w.load_id AND i.run_id <= h.since_run
-        )
-        AND s.said IS DISTINCT FROM s.says_now
+    WHERE s.said IS DISTINCT FROM s.says_now
 ),
 
 newest AS (

@@ -26,11 +26,22 @@ def _columns(alias: str, *, without: str = "") -> sql.Composed:
 
 
 #: Fills judge_verdicts with what verdicts.sql says of the keys, but for those that are matched just as before: nothing
-#: follows from them, and in most runs they are most. Parameters: run_id, judged_at.
+#: follows from them, and in most runs they are most. Beside it, how it compares with what stood: whether it says the
+#: same, waits for the same slices and counts the same in the tie-out, and of which day the rebate was. Parameters:
+#: run_id, judged_at.
 VERDICTS_IN_DOUBT = sql.SQL(
     """
-INSERT INTO judge_verdicts (agent, rebate_id, run_id, judged_at, {columns}, is_decided, is_read)
-SELECT v.agent, v.rebate_id, %(run_id)s, %(judged_at)s, {new}, v.is_decided, v.is_read
+INSERT INTO judge_verdicts (
+    agent, rebate_id, run_id, judged_at, {columns}, is_decided, is_read, says_the_same, waits_the_same, counts_the_same,
+    day_before
+)
+SELECT v.agent, v.rebate_id, %(run_id)s, %(judged_at)s, {new}, v.is_decided, v.is_read,
+    r.rebate_id IS NOT NULL AND ({said}) IS NOT DISTINCT FROM ({says}),
+    r.{waits} IS NOT DISTINCT FROM v.{waits},
+    (r.day, r.verdict, r.overpaid, r.expected_amount, r.entitled, r.turnover, r.rebate_amount)
+        IS NOT DISTINCT FROM
+        (v.day, v.verdict, v.overpaid, v.expected_amount, v.entitled, v.turnover, v.rebate_amount),
+    r.day
 FROM ({judge}) AS v
 LEFT JOIN recon.rebates AS r ON r.agent = v.agent AND r.rebate_id = v.rebate_id
 WHERE NOT (
@@ -41,6 +52,9 @@ WHERE NOT (
     judge=statement("verdicts.sql"),
     old=_columns("r"),
     new=_columns("v"),
+    said=_columns("r", without=WAITS),
+    says=_columns("v", without=WAITS),
+    waits=sql.Identifier(WAITS),
 )
 
 
@@ -53,9 +67,7 @@ def write_verdicts(connection: psycopg.Connection, parameters: Mapping[str, Any]
     connection.execute("ANALYZE judge_changed")
     for query in (_HISTORY, _UPDATE_WAITS):
         connection.execute(query, parameters)
-    changed = connection.execute(_UPSERT).rowcount
-    connection.execute(_WRITE_COMPONENTS, parameters)
-    return changed
+    return connection.execute(_WRITE, parameters).rowcount
 
 
 def verdicts_as_of(connection: psycopg.Connection, *, agent: str, run_id: int) -> dict[str, dict[str, Any]]:
@@ -69,34 +81,33 @@ def verdicts_as_of(connection: psycopg.Connection, *, agent: str, run_id: int) -
     return {row["rebate_id"]: row for row in rows}
 
 
+# Of what says the same otherwise, the components may say something else.
 _CHANGED = sql.SQL(
     """
 INSERT INTO judge_changed (rebate_id, only_waits)
 SELECT rebate_id, bool_and(only_waits) FROM (
-    SELECT rebate_id, is_same AS only_waits
-    FROM (
-        SELECT
-            v.rebate_id,
-            r.rebate_id IS NOT NULL AND ({old}) IS NOT DISTINCT FROM ({new}) AS is_same,
-            r.waits_for IS NOT DISTINCT FROM v.waits_for AS waits_the_same
-        FROM judge_verdicts AS v
-        LEFT JOIN recon.rebates AS r ON r.agent = v.agent AND r.rebate_id = v.rebate_id
-    ) AS compared
-    WHERE NOT (is_same AND waits_the_same)
+    SELECT rebate_id, says_the_same AS only_waits
+    FROM judge_verdicts
+    WHERE NOT (says_the_same AND waits_the_same)
     UNION ALL
-    (
-        SELECT d.rebate_id, FALSE FROM (
-            (SELECT {component} FROM judge_components AS c EXCEPT
-             SELECT {component} FROM judge_verdicts AS v
-             INNER JOIN recon.break_components AS c ON c.agent = v.agent AND c.rebate_id = v.rebate_id)
-            UNION ALL
-            (SELECT {component} FROM judge_verdicts AS v
-             INNER JOIN recon.break_components AS c ON c.agent = v.agent AND c.rebate_id = v.rebate_id
-             EXCEPT SELECT {component} FROM judge_components AS c)
-        ) AS d
-    )
+    SELECT d.rebate_id, FALSE FROM (
+        ({now} EXCEPT {before})
+        UNION ALL
+        ({before} EXCEPT {now})
+    ) AS d
 ) AS found GROUP BY rebate_id"""
-).format(old=_columns("r", without=WAITS), new=_columns("v", without=WAITS), component=sql.SQL(_COMPONENT))
+).format(
+    now=sql.SQL(
+        """SELECT {component} FROM judge_verdicts AS v
+           INNER JOIN judge_components AS c ON c.rebate_id = v.rebate_id
+           WHERE v.says_the_same"""
+    ).format(component=sql.SQL(_COMPONENT)),
+    before=sql.SQL(
+        """SELECT {component} FROM judge_verdicts AS v
+           INNER JOIN recon.break_components AS c ON c.agent = v.agent AND c.rebate_id = v.rebate_id
+           WHERE v.says_the_same"""
+    ).format(component=sql.SQL(_COMPONENT)),
+)
 
 _COMPONENTS_OF = sql.SQL(
     """coalesce((
@@ -129,8 +140,30 @@ INNER JOIN judge_verdicts AS v ON v.rebate_id = n.rebate_id
 WHERE n.only_waits AND r.agent = v.agent AND r.rebate_id = v.rebate_id"""
 )
 
-_UPSERT = sql.SQL(
+# One statement: the database checks after each that the components of every break it touched add up.
+_WRITE = sql.SQL(
     """
+WITH gone AS (
+    DELETE FROM recon.break_components AS c
+    USING judge_changed AS n
+    WHERE c.agent = %(agent)s AND c.rebate_id = n.rebate_id AND NOT n.only_waits
+        AND NOT EXISTS (
+            SELECT FROM judge_components AS p
+            WHERE p.rebate_id = c.rebate_id AND p.of = c.of AND p.kind = c.kind AND p.bet_id = c.bet_id
+        )
+),
+
+placed AS (
+    INSERT INTO recon.break_components AS c (agent, rebate_id, of, kind, bet_id, amount, evidence, is_fact)
+    SELECT p.agent, p.rebate_id, p.of, p.kind, p.bet_id, p.amount, p.evidence, p.is_fact
+    FROM judge_changed AS n
+    INNER JOIN judge_components AS p ON p.rebate_id = n.rebate_id
+    WHERE NOT n.only_waits
+    ON CONFLICT (agent, rebate_id, of, kind, bet_id) DO UPDATE
+        SET amount = excluded.amount, evidence = excluded.evidence, is_fact = excluded.is_fact
+        WHERE (c.amount, c.evidence, c.is_fact) IS DISTINCT FROM (excluded.amount, excluded.evidence, excluded.is_fact)
+)
+
 INSERT INTO recon.rebates (agent, rebate_id, run_id, judged_at, {columns})
 SELECT v.agent, v.rebate_id, v.run_id, v.judged_at, {new}
 FROM judge_changed AS n
@@ -144,28 +177,6 @@ ON CONFLICT (agent, rebate_id) DO UPDATE SET run_id = excluded.run_id, judged_at
         sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in VERDICT
     ),
 )  # fmt: skip
-
-# One statement: the database checks after each that the components of every break it touched add up.
-_WRITE_COMPONENTS = sql.SQL(
-    """
-WITH gone AS (
-    DELETE FROM recon.break_components AS c
-    USING judge_changed AS n
-    WHERE c.agent = %(agent)s AND c.rebate_id = n.rebate_id AND NOT n.only_waits
-        AND NOT EXISTS (
-            SELECT FROM judge_components AS p
-            WHERE p.rebate_id = c.rebate_id AND p.of = c.of AND p.kind = c.kind AND p.bet_id = c.bet_id
-        )
-)
-INSERT INTO recon.break_components AS c (agent, rebate_id, of, kind, bet_id, amount, evidence, is_fact)
-SELECT p.agent, p.rebate_id, p.of, p.kind, p.bet_id, p.amount, p.evidence, p.is_fact
-FROM judge_changed AS n
-INNER JOIN judge_components AS p ON p.rebate_id = n.rebate_id
-WHERE NOT n.only_waits
-ON CONFLICT (agent, rebate_id, of, kind, bet_id) DO UPDATE
-    SET amount = excluded.amount, evidence = excluded.evidence, is_fact = excluded.is_fact
-    WHERE (c.amount, c.evidence, c.is_fact) IS DISTINCT FROM (excluded.amount, excluded.evidence, excluded.is_fact)"""
-)
 
 _AS_OF = sql.SQL(
     """

@@ -61,11 +61,21 @@ CREATE TEMP TABLE judge_coverage (
     not_ours boolean NOT NULL
 ) ON COMMIT DROP;
 
+CREATE TEMP TABLE judge_sums (
+    rebate_id text COLLATE "C" NOT NULL,
+    linked_bets bigint NOT NULL,
+    linked_turnover numeric NOT NULL,
+    bets_of_other_days bigint NOT NULL,
+    oldest_state timestamptz,
+    repeated_ids text[],
+    odd_ids text[]
+) ON COMMIT DROP;
+
 CREATE TEMP TABLE judge_odd (
     agent text COLLATE "C" NOT NULL,
     rebate_id text COLLATE "C",
     bet_id text COLLATE "C",
-    times integer NOT NULL,
+    is_repeated boolean NOT NULL,
     is_known boolean NOT NULL,
     is_rejected boolean NOT NULL,
     is_claimed boolean NOT NULL,
@@ -92,7 +102,7 @@ CREATE TEMP TABLE judge_findings (
     unsettled_ids text[] NOT NULL,
     has_unsettled boolean NOT NULL,
     has_rejected boolean NOT NULL,
-    claimed_turnover numeric NOT NULL,
+    unentitled_turnover numeric NOT NULL,
     voided_turnover numeric NOT NULL,
     foreign_turnover numeric NOT NULL,
     reused_turnover numeric NOT NULL,
@@ -104,7 +114,13 @@ CREATE TEMP TABLE judge_findings (
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_verdicts (LIKE recon.rebates INCLUDING DEFAULTS) ON COMMIT DROP;
-ALTER TABLE judge_verdicts ADD COLUMN is_decided boolean NOT NULL, ADD COLUMN is_read boolean NOT NULL;
+ALTER TABLE judge_verdicts
+ADD COLUMN is_decided boolean NOT NULL,
+ADD COLUMN is_read boolean NOT NULL,
+ADD COLUMN says_the_same boolean NOT NULL,
+ADD COLUMN waits_the_same boolean NOT NULL,
+ADD COLUMN counts_the_same boolean NOT NULL,
+ADD COLUMN day_before date;
 
 CREATE TEMP TABLE judge_changed (
     rebate_id text COLLATE "C" PRIMARY KEY,

@@ -1,15 +1,14 @@
 -- The days whose statement shows verdicts, components or breaks that this run changed, before and after. A break that
--- was judged counts also where nothing of it changed: the statement shows the bets it is about. Parameters: agent,
--- run_id.
+-- was judged counts also where nothing of it changed: the statement shows the bets it is about.
 SELECT v.day
 FROM judge_changed AS c
 INNER JOIN judge_verdicts AS v ON v.rebate_id = c.rebate_id
 WHERE NOT c.only_waits
 UNION
-SELECT h.day
+SELECT v.day_before
 FROM judge_changed AS c
-INNER JOIN recon.rebate_history AS h
-    ON h.agent = %(agent)s AND h.rebate_id = c.rebate_id AND h.until_run = %(run_id)s
+INNER JOIN judge_verdicts AS v ON v.rebate_id = c.rebate_id
+WHERE NOT c.only_waits AND v.day_before IS NOT NULL
 UNION
 SELECT v.day
 FROM judge_breaks AS b

@@ -5,7 +5,7 @@ WITH facts AS (
         k.*,
         n.linked_bets,
         n.linked_turnover,
-        n.linked_turnover - n.strangers_turnover - coalesce(f.claimed_turnover, 0) AS entitled_turnover,
+        n.linked_turnover - coalesce(f.unentitled_turnover, 0) AS entitled_turnover,
         n.bets_of_other_days,
         coalesce(f.missing_ids, '{}') AS missing_ids,
         coalesce(f.voided_ids, '{}') AS voided_ids,
@@ -41,7 +41,8 @@ WITH facts AS (
         coalesce(f.is_never_told, FALSE) AS is_never_told
     FROM judge_keys AS k
     INNER JOIN judge_sums AS n ON n.rebate_id = k.rebate_id
-    INNER JOIN judge_coverage AS c ON c.could_hold = k.could_hold
+    -- Ranges have no statistics of equality: an inner join would look like a few rows, and all that follows, too.
+    LEFT JOIN judge_coverage AS c ON c.could_hold = k.could_hold
     INNER JOIN judge_rules AS u ON u.currency = k.currency
     LEFT JOIN judge_findings AS f ON f.rebate_id = k.rebate_id
     LEFT JOIN judge_repeats AS p ON p.rebate_id = k.rebate_id
