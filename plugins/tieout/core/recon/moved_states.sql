@@ -19,15 +19,15 @@ WITH settled AS (
     SELECT
         m.bet_id,
         s.sign,
-        b.user_id,
-        b.game_id,
-        b.currency,
-        b.settle_time,
-        b.bet_time,
-        b.valid_bet_turnover
+        m.user_id,
+        m.game_id,
+        m.currency,
+        m.settle_time,
+        m.bet_time,
+        m.turnover
     FROM moved_bets AS m
-    INNER JOIN staging.lucko_bets AS b ON b.agent = %(agent)s AND b.id = m.bet_id AND b.status = 1
     INNER JOIN (VALUES (-1), (1)) AS s (sign) ON s.sign = 1 OR NOT m.is_changed
+    WHERE m.status = 1
 ),
 
 claims AS (
