@@ -45,25 +45,25 @@ def write_days(
     moved. The caller commits. Raises FatalError when a bridge does not close (staging and verdicts are not of one
     state then), or when a figure breaks another constraint.
     """
-    connection.execute(statement("day_tables.sql"))
+    connection.execute(statement("figures/day_tables.sql"))
     kept = _kept_days(connection, parameters) if moved else []
     whole = [day for day in parameters["days"] if day not in kept]
     for table in ONE_BY_ONE:
         step = "day_several_all" if many and table == "day_several" else table
-        connection.execute(statement(f"{step}.sql"), parameters)
+        connection.execute(statement(f"figures/{step}.sql"), parameters)
         connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
     for step in ("day_claims", "day_rebates"):
-        connection.execute(statement(f"{step}.sql"), parameters)
+        connection.execute(statement(f"figures/{step}.sql"), parameters)
     try:
         if whole:
             _add_up(connection, {**parameters, "days": whole}, many=many)
         if kept:
             _change_sums(connection, {**parameters, "kept": kept})
-        connection.execute(statement("day_sums_several.sql"), parameters)
+        connection.execute(statement("figures/day_sums_several.sql"), parameters)
         connection.execute("ANALYZE day_sums")
         for name, table in FIGURES:
             _delete_days(connection, table, parameters)
-            connection.execute(statement(f"{name}.sql"), parameters)
+            connection.execute(statement(f"figures/{name}.sql"), parameters)
     except errors.CheckViolation as error:
         raise _not_written(error, parameters["agent"]) from error
     connection.execute("DROP TABLE IF EXISTS day_grouped, day_away, day_several, day_claims, day_rebates, day_sums")
@@ -75,23 +75,23 @@ def gather_moves(connection: psycopg.Connection, parameters: Mapping[str, Any]) 
     None when the history does not tell what it was before: a load added to the past, or old states were shed.
     *parameters*: agent, run_id, loads, settings. recon.shared_bets must be up to date with the loads.
     """
-    connection.execute(statement("moved_rebates.sql"), parameters)
-    connection.execute(statement("moved_bets.sql"), parameters)
+    connection.execute(statement("figures/moved_rebates.sql"), parameters)
+    connection.execute(statement("figures/moved_bets.sql"), parameters)
     connection.execute("ANALYZE moved_bets")
     if not _told(connection, parameters):
         return None
-    connection.execute(statement("moved_states.sql"), parameters)
-    return [day for (day,) in connection.execute(statement("moved_days.sql")).fetchall()]
+    connection.execute(statement("figures/moved_states.sql"), parameters)
+    return [day for (day,) in connection.execute(statement("figures/moved_days.sql")).fetchall()]
 
 
 def _told(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> bool:
-    row = connection.execute(statement("moved_told.sql"), parameters).fetchone()
+    row = connection.execute(statement("figures/moved_told.sql"), parameters).fetchone()
     return row is not None and bool(row[0])
 
 
 def _kept_days(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> list[date]:
     """Return those of the days whose stored sums only lack what moved."""
-    return [day for (day,) in connection.execute(statement("day_kept.sql"), parameters).fetchall()]
+    return [day for (day,) in connection.execute(statement("figures/day_kept.sql"), parameters).fetchall()]
 
 
 def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, many: bool) -> None:
@@ -101,11 +101,11 @@ def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, ma
     """
     if many:
         with planned_with(connection, enable_sort="off", parallel_tuple_cost="0"):
-            connection.execute(statement("day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
-        connection.execute(statement("day_sums_all.sql"), parameters)
+            connection.execute(statement("figures/day_grouped.sql"), {**parameters, **_bounds(connection, parameters)})
+        connection.execute(statement("figures/day_sums_all.sql"), parameters)
     else:
         with planned_with(connection, enable_sort="off", enable_mergejoin="off"):
-            connection.execute(statement("day_sums.sql"), parameters)
+            connection.execute(statement("figures/day_sums.sql"), parameters)
     _delete_days(connection, "day_sums", parameters)
     connection.execute(
         sql.SQL(
@@ -117,7 +117,7 @@ def _add_up(connection: psycopg.Connection, parameters: Mapping[str, Any], *, ma
 
 def _change_sums(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> None:
     """Bring the stored sums of ``kept`` days to what moved, and take them into day_sums."""
-    connection.execute(statement("day_moved.sql"), parameters)
+    connection.execute(statement("figures/day_moved.sql"), parameters)
     connection.execute(
         sql.SQL(
             """INSERT INTO day_sums ({0})
@@ -151,21 +151,21 @@ def _not_written(error: errors.CheckViolation, agent: str) -> FatalError:
 
 
 def _bounds(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> dict[str, list[Any]]:
-    row = connection.execute(statement("day_bounds.sql"), parameters).fetchone()
+    row = connection.execute(statement("figures/day_bounds.sql"), parameters).fetchone()
     assert row is not None
     return dict(zip(("bounds", "numbers", "labels"), row, strict=True))
 
 
 def all_days(connection: psycopg.Connection, *, agent: str, timezone: str) -> list[date]:
     """Return every day (in *timezone*) that may have figures or has them, in order."""
-    rows = connection.execute(statement("day_list.sql"), {"agent": agent, "timezone": timezone})
+    rows = connection.execute(statement("figures/day_list.sql"), {"agent": agent, "timezone": timezone})
     return [day for (day,) in rows]
 
 
 def touched_days(connection: psycopg.Connection, *, agent: str, loads: Sequence[int], timezone: str) -> list[date]:
     """Return the days (in *timezone*) whose figures the given loads may have changed, in order."""
     parameters = {"agent": agent, "loads": list(loads), "timezone": timezone}
-    return [day for (day,) in connection.execute(statement("touched_days.sql"), parameters).fetchall()]
+    return [day for (day,) in connection.execute(statement("figures/touched_days.sql"), parameters).fetchall()]
 
 
 def unclaimed_bets(
@@ -174,7 +174,9 @@ def unclaimed_bets(
     """Return the ids of the settled bets behind a row of recon.unclaimed, in order."""
     parameters = {"agent": agent, "day": day, "timezone": timezone, "currency": currency, "user_id": user_id}
     with connect(url) as connection:
-        return [bet_id for (bet_id,) in connection.execute(statement("unclaimed_bets.sql"), parameters).fetchall()]
+        return [
+            bet_id for (bet_id,) in connection.execute(statement("figures/unclaimed_bets.sql"), parameters).fetchall()
+        ]
 
 
 @cache

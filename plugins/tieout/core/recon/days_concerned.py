@@ -22,7 +22,7 @@ def days_of_verdicts(connection: psycopg.Connection, *, kind: str) -> set[date]:
 
 def days_told(connection: psycopg.Connection) -> set[date]:
     """Return the days whose statement may say something else although their figures stay."""
-    return {day for (day,) in connection.execute(statement("told_days.sql")).fetchall()}
+    return {day for (day,) in connection.execute(statement("breaks/told_days.sql")).fetchall()}
 
 
 def over_and_underpaid(connection: psycopg.Connection, parameters: Mapping[str, Any]) -> set[tuple[Any, ...]]:

@@ -37,16 +37,16 @@ log = logging.getLogger(__name__)
 
 #: What is gathered of the keys before the verdicts, in order: the statement and the working table it fills.
 GATHERED = (
-    ("rules", "judge_rules"),
-    ("spans", "judge_spans"),
-    ("coverage", "judge_coverage"),
-    ("claimed", "judge_claimed"),
-    ("repeats", "judge_repeats"),
-    ("sums", "judge_sums"),
-    ("odd", "judge_odd"),
-    ("findings", "judge_findings"),
-    ("verdicts", "judge_verdicts"),
-    ("components", "judge_components"),
+    ("keys/rules", "judge_rules"),
+    ("keys/spans", "judge_spans"),
+    ("keys/coverage", "judge_coverage"),
+    ("verdicts/claimed", "judge_claimed"),
+    ("verdicts/repeats", "judge_repeats"),
+    ("verdicts/sums", "judge_sums"),
+    ("verdicts/odd", "judge_odd"),
+    ("verdicts/findings", "judge_findings"),
+    ("verdicts/verdicts", "judge_verdicts"),
+    ("verdicts/components", "judge_components"),
 )
 #: The planner only looks at what rows are joined and chosen by: looking at all takes as long as writing them.
 LOOKED_AT: Mapping[str, LiteralString] = {
@@ -173,9 +173,9 @@ class _Run:
         self._begin("incremental", [], everything=everything)
         choose(self.connection, EVERYTHING if everything else CONCERNED, closed=self.closed, agent=self.agent)
         if not everything:
-            self._gather("doubtful_spans", "judge_spans")
-            self._gather("coverage", "judge_coverage")
-            self._execute("closure")
+            self._gather("keys/doubtful_spans", "judge_spans")
+            self._gather("keys/coverage", "judge_coverage")
+            self._execute("keys/closure")
             self.connection.execute("TRUNCATE judge_spans, judge_coverage")
         self.connection.execute(
             """INSERT INTO recon.run_inputs (agent, load_id, run_id)
@@ -220,7 +220,7 @@ class _Run:
         self.connection.execute("SET LOCAL jit = off")
         self.connection.execute(statement("tables.sql"))
         for step in ("loads", "ledger", "rejected"):
-            self._gather(step, f"judge_{step}")
+            self._gather(f"keys/{step}", f"judge_{step}")
         loads = self.connection.execute("SELECT load_id FROM judge_loads").fetchall()
         self.parameters["loads"] = [load_id for (load_id,) in loads]
 
@@ -252,7 +252,7 @@ class _Run:
     # -- the one path ---------------------------------------------------------------------------------------
 
     def _judge(self, days: set[date]) -> RunSummary:
-        self._gather("keys", "judge_keys")
+        self._gather("keys/keys", "judge_keys")
         many = self._has_many_keys()
         self._note_shared_bets()
         if self.kind == "incremental" and not self.everything:
@@ -266,10 +266,10 @@ class _Run:
             self.connection.execute("ANALYZE recon.rebates")
         self._keep_coverage()
         for step in ("standing", "healed", "undecided"):
-            self._execute(step)
+            self._execute(f"breaks/{step}")
         self._look_at("judge_breaks")
         for step in ("origins", "breaks"):
-            self._execute(step)
+            self._execute(f"breaks/{step}")
         if self.everything:
             days |= set(all_days(self.connection, agent=self.agent, timezone=self.settings.timezone))
             told = set(days)
@@ -290,16 +290,16 @@ class _Run:
 
     def _gather_of_many(self, step: str, table: str) -> None:
         """Gather as for few keys, but where whole tables are faster."""
-        if step == "sums":
+        if step == "verdicts/sums":
             days = self._settlement_days()
             self.connection.execute("DROP TABLE judge_sums")
             # Links of a rebate lie together: their groups are found without sorting, and no process finds all of them.
             with planned_with(self.connection, enable_sort="off", parallel_tuple_cost="0"):
-                self._execute("sums_all", {**self.parameters, **days})
+                self._execute("verdicts/sums_all", {**self.parameters, **days})
             self._gather(step, table)
-        elif step == "repeats":
-            self._execute("repeats_all")
-            self._gather("repeats_of_keys", table)
+        elif step == "verdicts/repeats":
+            self._execute("verdicts/repeats_all")
+            self._gather("verdicts/repeats_of_keys", table)
         else:
             self._gather(step, table)
 
@@ -354,13 +354,13 @@ class _Run:
     def _note_shared_bets(self) -> None:
         """Bring recon.shared_bets up to date with the loads that no run has consumed."""
         if not self.everything and not self._has_many_new_rebates:
-            new = self.connection.execute(statement("shared.sql"), self.parameters).rowcount
+            new = self.connection.execute(statement("keys/shared.sql"), self.parameters).rowcount
             (known,) = self._one("SELECT reltuples FROM pg_class WHERE oid = 'recon.shared_bets'::regclass")
             # What the planner never looked at it takes for empty, and joins all links for each of its rows.
             if new > 0.1 * known:
                 self.connection.execute("ANALYZE recon.shared_bets")
             return
-        self._execute("shared_all")
+        self._execute("keys/shared_all")
         if self.everything:
             # Not before all days are added up anew: the stored sums leave out what was noted.
             self.connection.execute("DELETE FROM recon.shared_bets WHERE agent = %(agent)s", self.parameters)
@@ -375,7 +375,7 @@ class _Run:
         if self.everything:
             self.connection.execute("DELETE FROM recon.coverage WHERE agent = %(agent)s", self.parameters)
         # A full run may leave other rebates of a range unjudged: for them the ledger still has to differ.
-        self._execute("kept_coverage" if self.kind == "incremental" else "first_coverage")
+        self._execute("keys/kept_coverage" if self.kind == "incremental" else "keys/first_coverage")
 
     # -- small tools ----------------------------------------------------------------------------------------
 
@@ -388,7 +388,7 @@ class _Run:
         self.connection.execute(sql.SQL("ANALYZE {} {}").format(sql.Identifier(table), columns))
 
     def _execute(self, step: str, parameters: dict[str, Any] | None = None) -> None:
-        query = VERDICTS_IN_DOUBT if step == "verdicts" else statement(f"{step}.sql")
+        query = VERDICTS_IN_DOUBT if step == "verdicts/verdicts" else statement(f"{step}.sql")
         self.connection.execute(query, parameters or self.parameters)
 
     def _one(self, query: Any, parameters: Any = None) -> tuple[Any, ...]:

@@ -49,7 +49,7 @@ WHERE NOT (
 )"""
 ).format(
     columns=sql.SQL(", ").join(sql.Identifier(name) for name in VERDICT),
-    judge=statement("verdicts.sql"),
+    judge=statement("verdicts/verdicts.sql"),
     old=_columns("r"),
     new=_columns("v"),
     said=_columns("r", without=WAITS),

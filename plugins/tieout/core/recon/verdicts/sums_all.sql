@@ -11,8 +11,8 @@ SELECT
         WHERE coalesce(b.settle_time, b.bet_time) < d.starts OR coalesce(b.settle_time, b.bet_time) >= d.ends
     ) AS bets_of_other_days,
     min(b.update_time) AS oldest_state,
-    NULL::text [] AS repeated_ids,
-    NULL::text [] AS odd_ids
+    NULL::text[] AS repeated_ids,
+    NULL::text[] AS odd_ids
 FROM staging.lucko_rebates AS k
 INNER JOIN
     unnest(%(labels)s::timestamptz[], %(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS d (label, starts, ends)
