@@ -339,6 +339,22 @@ def test_a_run_between_does_not_hide_the_cause(broken: World, db: psycopg.Connec
     assert [bet for bet, _, _ in origins(db, broken)] == [None, "b"]
 
 
+def test_a_state_that_is_read_late_is_named_when_it_becomes_evidence(world: World, db: psycopg.Connection) -> None:
+    world.rebate("r", [world.bet("b", "90", updated=LATER, settled=DAY + HOUR)], "100", "1.00")
+    world.settle()
+    world.read_bets(LATER, LATER + HOUR)
+    world.rejudge()
+    assert world.breaks()["r", "turnover"]["sentence"].endswith("unexplained 10.")
+    # What the first reading of its slice had not shown.
+    world.bet("b", "100", updated=DAY + 2 * HOUR, settled=DAY + HOUR)
+    world.read_bets(DAY + 2 * HOUR, DAY + 3 * HOUR, pulled=DAY + 4 * HOUR)
+    world.rejudge()
+    assert world.breaks()["r", "turnover"]["sentence"].endswith("restated 10.")
+    bet, end, slices = origins(db, world)[-1]
+    assert end.startswith("an earlier state of bet b became known, read in load ")
+    assert (bet, slices) == ("b", [DAY + 2 * HOUR])
+
+
 @pytest.mark.parametrize(
     ("key", "how", "message"),
     [

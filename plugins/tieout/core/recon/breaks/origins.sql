@@ -1,7 +1,7 @@
 -- Which load brought about that a known break changed: the newest change, of what its reason is about, that came after
--- the run of its last event; without any, the settings where they differ. A payment's reason is about the rebate and
--- the one that made it before, a bet's about that bet and else the rebate, turnover about all bets, by what they count.
--- Parameters: agent, run_id, loads.
+-- the run of its last event; without any, an earlier state of a bet that was read late and is evidence now; else the
+-- settings where they differ. A payment's reason is about the rebate and the one that made it before, a bet's about
+-- that bet and else the rebate, turnover about all bets, by what they count. Parameters: agent, run_id, loads.
 WITH happened AS (
     SELECT
         e.rebate_id,
@@ -10,6 +10,7 @@ WITH happened AS (
         seen.also_saw,
         this.config_fingerprint <> seen.config_fingerprint AS other_settings,
         e.cause LIKE 'overpaid is %%' AS is_money,
+        e.cause = 'amount or evidence changed' AS is_of_evidence,
         e.reason IN ('amount', 'wallet_txn_missing', 'wallet_txn_reused', 'paid_twice') AS is_payment,
         e.bet_ids || old.bet_ids AS bet_ids,
         v.currency,
@@ -203,6 +204,40 @@ changed AS (
     WHERE s.said IS DISTINCT FROM s.says_now
 ),
 
+-- Loads since the oldest of the events that did not only add to histories: few, or none.
+late_loads AS MATERIALIZED (
+    SELECT l.load_id
+    FROM (
+        SELECT i.load_id
+        FROM recon.run_inputs AS i
+        WHERE i.agent = %(agent)s AND i.run_id > (SELECT min(since_run) FROM happened)
+        UNION
+        SELECT unnest(%(loads)s::bigint[])
+    ) AS i
+    INNER JOIN ops.loads AS l ON l.load_id = i.load_id AND NOT l.only_appended
+),
+
+late AS (
+    SELECT
+        h.rebate_id,
+        h.reason,
+        v.id AS bet_id,
+        greatest(v.update_time, v.settle_time) AS moment,
+        v.load_id
+    FROM happened AS h
+    INNER JOIN
+        late_loads AS l
+        ON
+            NOT l.load_id = any(h.also_saw) AND NOT EXISTS (
+                SELECT FROM recon.run_inputs AS i
+                WHERE i.agent = %(agent)s AND i.load_id = l.load_id AND i.run_id <= h.since_run
+            )
+    INNER JOIN staging.lucko_rebate_bets AS n ON n.agent = %(agent)s AND n.rebate_id = h.rebate_id
+    INNER JOIN staging.lucko_bet_versions AS v ON v.agent = n.agent AND v.id = n.bet_id AND v.load_id = l.load_id
+    INNER JOIN staging.lucko_bets AS t ON t.agent = v.agent AND t.id = v.id AND t.last_changed_at > v.pulled_at
+    WHERE h.is_of_evidence AND NOT h.is_payment
+),
+
 newest AS (
     SELECT DISTINCT ON (rebate_id, reason)
         rebate_id,
@@ -210,10 +245,34 @@ newest AS (
         other_id,
         bet_id,
         moment,
-        load_id
-    FROM changed
+        load_id,
+        is_late
+    FROM (
+        SELECT
+            rebate_id,
+            reason,
+            is_money,
+            other_id,
+            bet_id,
+            moment,
+            load_id,
+            FALSE AS is_late
+        FROM changed
+        UNION ALL
+        SELECT
+            rebate_id,
+            reason,
+            FALSE,
+            rebate_id,
+            bet_id,
+            moment,
+            load_id,
+            TRUE
+        FROM late
+    ) AS c
     ORDER BY
-        rebate_id ASC, reason ASC, reason <> 'turnover' AND NOT is_money AND bet_id IS NULL AND other_id = rebate_id,
+        rebate_id ASC, reason ASC, is_late ASC,
+        reason <> 'turnover' AND NOT is_money AND bet_id IS NULL AND other_id = rebate_id,
         load_id DESC, bet_id ASC, other_id ASC
 )
 
@@ -223,6 +282,11 @@ SET
     bet_id = o.bet_id,
     reading_id = o.reading_id,
     cause = e.cause || CASE
+        WHEN o.is_late
+            THEN
+                format(
+                    '; an earlier state of bet %%s became known, read in load %%s of %%s', o.bet_id, o.load_id, o.slice
+                )
         WHEN o.bet_id IS NOT NULL
             THEN format('; bet %%s changed, read in load %%s of %%s', o.bet_id, o.load_id, o.slice)
         WHEN o.other_id <> o.rebate_id
@@ -239,6 +303,7 @@ FROM (
         n.other_id,
         n.load_id,
         n.bet_id,
+        n.is_late,
         l.reading_id,
         coalesce((
             SELECT format('slice [%%s, %%s)', r.slice_start, r.slice_end)
