@@ -6,7 +6,6 @@ import http.client
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -18,7 +17,7 @@ from sqlalchemy import URL
 from bench.framework import Benchmark, Figure, Outcome
 from bench.pages_data import ManyAgents, many_agents
 from demo.postgres import EmbeddedPostgres
-from demo.processes import free_port
+from demo.serving import served
 from tieout.core.coverage import remember_certified
 from tieout.core.warehouse import connect
 
@@ -82,7 +81,6 @@ class _Person:
 @contextmanager
 def _served(url: URL, dags: set[str]) -> Iterator[int]:
     """Serve the application over the warehouse at *url*, everybody logged in; yield the port."""
-    import uvicorn
     from airflow.api_fastapi.core_api.security import get_user
     from airflow.models.dag import DagModel
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -109,17 +107,10 @@ def _served(url: URL, dags: set[str]) -> Iterator[int]:
     app.dependency_overrides[get_user] = _Person
     outer = FastAPI()
     outer.mount("/tieout", app)
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
     try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        yield port
+        with served(outer, log_level="warning") as port:
+            yield port
     finally:
-        server.should_exit = True
-        thread.join()
         for owner, name, value in before:
             setattr(owner, name, value)
         warehouse.forget_connections()

@@ -5,21 +5,17 @@ from __future__ import annotations
 import csv
 import http.client
 import io
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
-import uvicorn
 from airflow.sdk.exceptions import AirflowNotFoundException
 from fastapi.testclient import TestClient
 from sqlalchemy import URL
 from web_people import Person
 
-from demo.processes import free_port
+from demo.serving import served
 from recon.world import World
 from tieout.core.warehouse import connect
 from tieout.web import export
@@ -27,21 +23,6 @@ from tieout.web import warehouse as web_warehouse
 
 Browser = Callable[[Person | None], TestClient]
 MARCH = "first=2026-03-01&last=2026-03-31"
-
-
-@contextmanager
-def served(app: Any) -> Iterator[int]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        yield port
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def got(port: int, path: str, method: str = "GET") -> tuple[http.client.HTTPResponse, bytes]:

@@ -257,8 +257,10 @@ class _Run:
         self._note_shared_bets()
         if self.kind == "incremental" and not self.everything:
             days |= set(self._touched_days())
+        if many:
+            self._sum_up_most()
         for step, table in GATHERED:
-            (self._gather_of_many if many else self._gather)(step, table)
+            self._gather(step, table)
         days |= days_of_verdicts(self.connection, kind=self.kind)
         changed = write_verdicts(self.connection, self.parameters)
         if changed >= MANY_KEYS:
@@ -288,20 +290,13 @@ class _Run:
         write_days(self.connection, parameters, many=many, moved=self.knows_moves)
         return {day for day, *_ in before ^ over_and_underpaid(self.connection, parameters)}
 
-    def _gather_of_many(self, step: str, table: str) -> None:
-        """Gather as for few keys, but where whole tables are faster."""
-        if step == "verdicts/sums":
-            days = self._settlement_days()
-            self.connection.execute("DROP TABLE judge_sums")
-            # Links of a rebate lie together: their groups are found without sorting, and no process finds all of them.
-            with planned_with(self.connection, enable_sort="off", parallel_tuple_cost="0"):
-                self._execute("verdicts/sums_all", {**self.parameters, **days})
-            self._gather(step, table)
-        elif step == "verdicts/repeats":
-            self._execute("verdicts/repeats_all")
-            self._gather("verdicts/repeats_of_keys", table)
-        else:
-            self._gather(step, table)
+    def _sum_up_most(self) -> None:
+        """Sum up all keys at once but for those that name bets worth a second look, which are left to be summed up."""
+        days = self._settlement_days()
+        self.connection.execute("DROP TABLE judge_sums")
+        # Links of a rebate lie together: their groups are found without sorting, and no process finds all of them.
+        with planned_with(self.connection, enable_sort="off", parallel_tuple_cost="0"):
+            self._execute("verdicts/sums_all", {**self.parameters, **days})
 
     def _has_many_keys(self) -> bool:
         """Return whether the keys are a good part of the agent's rebates, and allow for that many."""

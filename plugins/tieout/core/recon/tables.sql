@@ -41,12 +41,6 @@ CREATE TEMP TABLE judge_claimed (
     PRIMARY KEY (rebate_id, bet_id)
 ) ON COMMIT DROP;
 
-CREATE TEMP TABLE judge_repeats (
-    rebate_id text COLLATE "C" PRIMARY KEY,
-    wallet_first_used_by text COLLATE "C",
-    first_paid_by text COLLATE "C"
-) ON COMMIT DROP;
-
 CREATE TEMP TABLE judge_rejected (
     bet_id text COLLATE "C" PRIMARY KEY,
     pulled_at timestamptz,

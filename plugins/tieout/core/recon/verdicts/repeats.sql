@@ -1,30 +1,32 @@
 -- Keys whose wallet transaction or payment (activity, user, date, currency and the same set of bets) an earlier
--- successful rebate has: which one was the first.
+-- successful rebate has: which one was the first. It reads the chosen rebates themselves: of whole days they are in no
+-- temporary table, and only then does PostgreSQL work on them with several processes.
+CREATE TEMP TABLE judge_repeats ON COMMIT DROP AS
 WITH wallets AS (
     SELECT
-        k.rebate_id,
+        k.id AS rebate_id,
         (array_agg(o.id ORDER BY o.create_time, o.id))[1] AS first_id
-    FROM judge_keys AS k
+    FROM judge_chosen AS k
     INNER JOIN staging.lucko_rebates AS o
         ON
-            o.agent = k.agent AND o.wallet_txn_id = k.wallet_txn_id AND o.status <> 0
-            AND (o.create_time, o.id) < (k.create_time, k.rebate_id)
-    GROUP BY k.rebate_id
+            o.agent = k.agent AND o.wallet_txn_id = k.wallet_txn_id AND o.wallet_txn_id <> '' AND o.status <> 0
+            AND (o.create_time, o.id) < (k.create_time, k.id)
+    GROUP BY k.id
 ),
 
 -- Equal in all but the bets, which only these few are compared by.
 alike AS (
     SELECT
         k.agent,
-        k.rebate_id,
+        k.id AS rebate_id,
         o.id AS other_id,
         o.create_time
-    FROM judge_keys AS k
+    FROM judge_chosen AS k
     INNER JOIN staging.lucko_rebates AS o
         ON
-            o.agent = k.agent AND o.date = k.label AND o.user_id = k.user_id AND o.status <> 0
+            o.agent = k.agent AND o.date = k.date AND o.user_id = k.user_id AND o.status <> 0
             AND o.activity_id = k.activity_id AND o.currency = k.currency
-            AND (o.create_time, o.id) < (k.create_time, k.rebate_id)
+            AND (o.create_time, o.id) < (k.create_time, k.id)
 ),
 
 payments AS (
@@ -49,10 +51,9 @@ payments AS (
     GROUP BY a.rebate_id
 )
 
-INSERT INTO judge_repeats (rebate_id, wallet_first_used_by, first_paid_by)
 SELECT
     rebate_id,
-    w.first_id,
-    p.first_id
+    w.first_id AS wallet_first_used_by,
+    p.first_id AS first_paid_by
 FROM wallets AS w
 FULL OUTER JOIN payments AS p USING (rebate_id)
