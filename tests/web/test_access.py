@@ -24,7 +24,7 @@ FEED = "provider=lucko&feed=bets&agent=acme"
 #: An address for every route; those that change something are posted to.
 ADDRESSES = {
     "/": "", "/coverage": "", "/dag": "dag_id=lucko__bets__acme", "/incomplete": "",
-    "/slices": f"{FEED}&day=2026-03-10", "/rejects": FEED, "/reconciliation": "",
+    "/slices": f"{FEED}&day=2026-03-10", "/rejects": FEED, "/rejects.csv": FEED, "/reconciliation": "",
     "/bridge": "agent=acme&day=2026-03-10&currency=USD", "/breaks": "state=all", "/breaks.csv": "state=all",
     "/break": "id=1", "/action": f"{FEED}&from=2026-03-10&to=2026-03-11", "/accept": "", "/static/{name}": "",
     "/integrity": "state=all", "/integrity.csv": "state=all", "/controls": "", "/controls.csv": "",
@@ -33,6 +33,7 @@ ADDRESSES = {
     "/activities": "first=2026-03-01&last=2026-03-31", "/activities.csv": "first=2026-03-01&last=2026-03-31",
     "/pending": "first=2026-03-01&last=2026-03-31", "/pending.csv": "first=2026-03-01&last=2026-03-31",
     "/reconciliation.csv": "first=2026-03-01&last=2026-03-31", "/runbook": "kind=lost",
+    "/alerts": "state=all", "/alerts.csv": "state=all",
 }  # fmt: skip
 
 

@@ -326,6 +326,7 @@ def paths_of(showcase: Showcase, ledger: psycopg.Connection) -> tuple[str, ...]:
         "reconciliation", f"bridge?agent=acme&day={showcase.first.date()}&currency=USD", "unclaimed",
         "unclaimed?agent=acme", "activities", "integrity?state=all", "controls", "runbook", "runbook?kind=losing",
         "rejects?provider=vertexplay&feed=betlogs&agent=acme", "break?id=999999", "integrity?agent=nobody",
+        "alerts?state=all",
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from tieout.web import runbook
 from tieout.web.render import share
 
 Browser = Callable[[Person | None], TestClient]
-LISTS = ("integrity", "controls", "unclaimed", "unclaimed?agent=acme", "activities", "pending")
+LISTS = ("integrity", "controls", "unclaimed", "unclaimed?agent=acme", "activities", "pending", "alerts")
 MARCH = "first=2026-03-01&last=2026-03-31"
 
 
@@ -150,7 +150,7 @@ def test_the_file_holds_what_the_list_shows(owners_pages: TestClient, found: Non
     "integrity?state=x", "integrity?sort=sentence", "controls?first=2026-03-02&last=2026-03-01",
     "controls?state=healed", "unclaimed?last=x", "unclaimed?user_id=u1", "unclaimed.csv?user_id=u1",
     "pending?verdict=x", "activities?page=0", "activities.csv?sort=x", "runbook?kind=x",
-    "slices?provider=lucko&feed=bets&agent=acme&day=2026-03-10&slice=x",
+    "slices?provider=lucko&feed=bets&agent=acme&day=2026-03-10&slice=x", "alerts?kind=x", "alerts?sort=detail",
 ])  # fmt: skip
 def test_a_wrong_address_of_a_list_is_told_what_is_wrong(owners_pages: TestClient, query: str) -> None:
     assert owners_pages.get(f"/tieout/{query}").status_code == 400
@@ -162,6 +162,72 @@ def test_an_empty_list_says_so_kindly(pages: Browser, address: str) -> None:
         page = client.get(f"/tieout/{address}").text
     assert 'class="message"' in page
     assert "<table>" not in page
+
+
+@pytest.fixture
+def alerted(db: psycopg.Connection) -> None:
+    """An alert of each kind about what its owner may see, one about another's, and one that is gone."""
+    db.execute("UPDATE ops.agents SET merchant_id = 'm1' WHERE agent = 'acme'")
+    for kind, cause, feed, agent, detail, closed in (
+        ("losing", "lucko/bets/acme", "bets", "acme", "", None),
+        ("lost", "lucko/bets/acme/1", "bets", "acme", "not read in time", None),
+        ("suspect", "lucko/bets/acme/2", "bets", "acme", HOSTILE, None),
+        ("stale", "lucko/bets/acme", "bets", "acme", "", "2026-03-11Z"),
+        ("throttled", "lucko/list/m1", "list", "m1", "3 answers so far", None),
+        ("late", "lucko/rejudge/acme", "rejudge", "acme", "2 load(s)", None),
+        ("unjudged", "acme/2026-03-09", "rebates", "acme", "2026-03-09", None),
+        ("overpaid", "acme/r1", "rebates", "acme", "rebate r1 of user u1", None),
+        ("overpaid", "other/r9", "rebates", "other", "rebate r9", None),
+        ("throttled", "lucko/list/m9", "list", "m9", "9 answers so far", None),
+        ("late", "lucko/rejudge/other", "rejudge", "other", "9 load(s)", None),
+    ):
+        db.execute(
+            """INSERT INTO ops.alerts (kind, cause, provider, feed, agent, since, until, detail, opened_at, closed_at)
+               VALUES (%s, %s, 'lucko', %s, %s, '2026-03-09 05:00Z', '2026-03-09 06:00Z', %s, '2026-03-10Z', %s)""",
+            (kind, cause, feed, agent, detail, closed),
+        )
+
+
+def test_alerts_are_listed_to_whom_they_concern_and_lead_to_their_cause(
+    owners_pages: TestClient, alerted: None
+) -> None:
+    assert sorted(column(owners_pages, "alerts", "Kind")) == [
+        "late", "losing", "lost", "overpaid", "suspect", "throttled", "unjudged",
+    ]  # fmt: skip
+    assert column(owners_pages, "alerts?state=closed", "Kind") == ["stale"]
+    assert len(rows(owners_pages, "alerts?state=all")) == 8
+    assert column(owners_pages, "alerts?kind=overpaid", "What it says") == ["rebate r1 of user u1"]
+    assert rows(owners_pages, "alerts?agent=other") == rows(owners_pages, "alerts?first=2026-03-11") == []
+    page = owners_pages.get("/tieout/alerts?state=all").text
+    links = {attributes.get("href") for tag, attributes in Rows(page).tags if tag == "a"}
+    assert {
+        "slices?provider=lucko&feed=bets&agent=acme&day=2026-03-09", "coverage?provider=lucko&merchant=m1",
+        "reconciliation?agent=acme&first=2026-03-09&last=2026-03-09", "coverage?provider=lucko&feed=bets&agent=acme",
+        "breaks?agent=acme&rebate_id=r1&state=all", "runbook?kind=late", "alerts.csv?state=all",
+    } <= links  # fmt: skip
+    for address in sorted(filter(None, links)):
+        if not address.startswith(("alerts", "#", "http")):
+            assert owners_pages.get(f"/tieout/{address}").status_code == 200, address
+    lines = list(csv.DictReader(io.StringIO(owners_pages.get("/tieout/alerts.csv").text.removeprefix("\ufeff"))))
+    assert [line["kind"] for line in lines] == [row[0] for row in rows(owners_pages, "alerts")]
+
+
+def test_rejects_are_a_file_too(owners_pages: TestClient, db: psycopg.Connection) -> None:
+    for number in (1, 2):
+        db.execute(
+            """INSERT INTO ops.rejects (reading_id, provider, feed, agent, page, row_number, natural_key, reason,
+                   detail, raw)
+               VALUES ('r', 'lucko', 'bets', 'acme', 'p', %s, %s, 'malformed', 'd', %s)""",
+            (number, FORMULA, "x" * 5000),
+        )
+    feed = "provider=lucko&feed=bets&agent=acme"
+    assert f"rejects.csv?{feed.replace('&', '&amp;')}" in owners_pages.get(f"/tieout/rejects?{feed}").text
+    answer = owners_pages.get(f"/tieout/rejects.csv?{feed}")
+    lines = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"), newline="")))
+    assert [line["row_number"] for line in lines] == ["2", "1"]
+    assert {(line["natural_key"], len(line["raw"]), line["raw_length"]) for line in lines} == {
+        (f"'{FORMULA}", 4000, "5000")
+    }
 
 
 def test_a_link_of_a_task_opens_its_slice(owners_pages: TestClient) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tieout.core.errors import ConfigError, TieoutError
-from tieout.web import actions, breaks, coverage, findings, reconciliation, runbook
+from tieout.web import actions, alerts, breaks, coverage, findings, reconciliation, rejects, runbook
 from tieout.web.access import LoggedIn
 from tieout.web.middleware import AnswerHeaders
 from tieout.web.render import page
@@ -42,7 +42,7 @@ ASSETS = {"tieout.css": "text/css; charset=utf-8", "tieout.js": "text/javascript
 def build_app() -> FastAPI:
     """Return the application; every route of it asks for a logged-in user."""
     app = FastAPI(title="tieout", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[LoggedIn])
-    for module in (coverage, reconciliation, breaks, findings, actions, runbook):
+    for module in (coverage, reconciliation, breaks, findings, rejects, alerts, actions, runbook):
         app.include_router(module.router)
     app.add_api_route("/", _home, methods=["GET"])
     app.add_api_route("/static/{name}", _asset, methods=["GET"])

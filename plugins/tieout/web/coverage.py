@@ -38,7 +38,6 @@ ENDPOINTS = (
 FEED_DAGS = tuple(f"{provider}__{feed}__" for provider, feed, _ in ENDPOINTS)
 WIDTHS = ("14", "30", "40", "60", "90")
 AGENTS_A_PAGE = 15
-REJECTS_A_PAGE = 50
 #: How many incomplete feeds are named; the others are counted.
 NAMED = 30
 
@@ -310,19 +309,3 @@ def slices_page(request: Request, viewer: Seen) -> Response:
         dag_id=feed_dag(**names), before=days_before(day, 1), after=day + timedelta(days=1),
         dag_path=quote(feed_dag(**names), safe=""), open_states=OPEN, today=today(), UTC=UTC, reconciled=RECONCILED,
     )  # fmt: skip
-
-
-@router.get("/rejects")
-def rejects_page(request: Request, viewer: Seen) -> Response:
-    """Show the rows of a feed that were not loaded."""
-    query = Query.of(request)
-    names = {name: query.required(name) for name in ("provider", "feed", "agent")}
-    viewer.require_readable(feed_dag(names["provider"], names["feed"], names["agent"]))
-    number = query.whole("page", default=1)
-    paging = Paging(page=number, size=REJECTS_A_PAGE)
-    with reading() as snapshot:
-        rows = snapshot.rows("rejects", {**names, "page_size": paging.size, "page_start": paging.offset})
-        zones = snapshot.rows("zone", names)
-    paging = Paging(page=number, size=REJECTS_A_PAGE, total=rows[0]["total"] if rows else 0)
-    zone = zone_of(names["provider"], zones[0]["settlement_zone"] if zones else None)
-    return page("rejects.html", query=query, names=names, rows=rows, paging=paging, zone=zone)

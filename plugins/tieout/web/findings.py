@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
 from tieout.core.recon.integrity import IDENTITIES
-from tieout.web.access import Seen
-from tieout.web.listing import Column, Listing, Select
+from tieout.web.listing import Column, Listing, Select, serve
 from tieout.web.query import Query, link
 from tieout.web.warehouse import Row
 
@@ -239,23 +238,8 @@ def _unclaimed(query: Query) -> Listing:
     return UNCLAIMED if query.text("agent") else UNCLAIMED_BY_AGENT
 
 
-def _serve(path: str, choose: Callable[[Query], Listing]) -> None:
-    """Serve the list that *choose* finds for an address, at *path* as a page and at ``<path>.csv`` as a file."""
-
-    def as_page(request: Request, viewer: Seen) -> Response:
-        query = Query.of(request)
-        return choose(query).page(query, viewer)
-
-    def as_file(request: Request, viewer: Seen) -> Response:
-        query = Query.of(request)
-        return choose(query).csv(query, viewer)
-
-    router.add_api_route(f"/{path}", as_page, response_model=None)
-    router.add_api_route(f"/{path}.csv", as_file, response_model=None)
-
-
-_serve("integrity", lambda query: INTEGRITY)
-_serve("controls", lambda query: CONTROLS)
-_serve("unclaimed", _unclaimed)
-_serve("activities", lambda query: ACTIVITIES)
-_serve("pending", lambda query: PENDING)
+serve(router, "integrity", lambda query: INTEGRITY)
+serve(router, "controls", lambda query: CONTROLS)
+serve(router, "unclaimed", _unclaimed)
+serve(router, "activities", lambda query: ACTIVITIES)
+serve(router, "pending", lambda query: PENDING)

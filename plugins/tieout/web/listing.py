@@ -9,12 +9,12 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
-from fastapi import HTTPException, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from psycopg import sql
 
 from tieout.core.recon.statement import plain_cell
 from tieout.core.slices import stamp
-from tieout.web.access import Viewer
+from tieout.web.access import Seen, Viewer
 from tieout.web.export import csv_answer
 from tieout.web.query import Paging, Query, Sorting, days_before, today
 from tieout.web.render import page, places_by_currency
@@ -146,7 +146,7 @@ class Listing:
         order = self.sorting(query).clause(*self.ties)
         names = [column.name for column in self.columns]
         return csv_answer(
-            self.path, names, lambda row: [_cell(row[name]) for name in names],
+            self.path, names, lambda row: [cell(row[name]) for name in names],
             statement=self.statement, parameters=self.filters(query, viewer), order=order,
         )  # fmt: skip
 
@@ -162,7 +162,23 @@ class Listing:
         return sql.SQL(f"SELECT {names}{', ' if names else ''}count(*) AS found FROM ({{}}) AS f{grouped}")
 
 
-def _cell(value: object) -> object:
+def serve(router: APIRouter, path: str, choose: Callable[[Query], Listing]) -> None:
+    """Serve the list that *choose* finds for an address: at *path* as a page, at ``<path>.csv`` as a file."""
+
+    def as_page(request: Request, viewer: Seen) -> Response:
+        query = Query.of(request)
+        return choose(query).page(query, viewer)
+
+    def as_file(request: Request, viewer: Seen) -> Response:
+        query = Query.of(request)
+        return choose(query).csv(query, viewer)
+
+    router.add_api_route(f"/{path}", as_page, response_model=None)
+    router.add_api_route(f"/{path}.csv", as_file, response_model=None)
+
+
+def cell(value: object) -> object:
+    """Return a value as a file holds it: exact, in UTC, and nothing that a spreadsheet would compute."""
     if isinstance(value, datetime):
         return stamp(value)
     if isinstance(value, Decimal):
