@@ -48,8 +48,8 @@ GATHERED = (
     ("verdicts/verdicts", "judge_verdicts"),
     ("verdicts/components", "judge_components"),
 )
-#: The planner only looks at what rows are joined and chosen by: looking at all takes as long as writing them. Of a column
-#: that it did not look at it expects 200 values: a join by the agent would seem to leave a 200th of the rows.
+#: The planner only looks at what rows are joined and chosen by: looking at all takes as long as writing them. Of a
+#: column that it did not look at it expects 200 values: a join by the agent would seem to leave a 200th of the rows.
 LOOKED_AT: Mapping[str, LiteralString] = {
     "judge_keys": "(agent, rebate_id, activity_id, currency, could_hold)",
     "judge_sums": "(rebate_id, odd_ids)",
@@ -258,8 +258,9 @@ class _Run:
         self._note_shared_bets()
         if self.kind == "incremental" and not self.everything:
             days |= set(self._touched_days())
+        self.parameters["are_summed"] = many
         if many:
-            self._sum_up_most()
+            self._sum_up()
         for step, table in GATHERED:
             self._gather(step, table)
         days |= days_of_verdicts(self.connection, kind=self.kind)
@@ -291,8 +292,8 @@ class _Run:
         write_days(self.connection, parameters, many=many, moved=self.knows_moves)
         return {day for day, *_ in before ^ over_and_underpaid(self.connection, parameters)}
 
-    def _sum_up_most(self) -> None:
-        """Sum up all keys at once but for those that name bets worth a second look, which are left to be summed up."""
+    def _sum_up(self) -> None:
+        """Sum up all keys at once; those that name bets worth a second look are not finished by it."""
         days = self._settlement_days()
         self.connection.execute("DROP TABLE judge_sums")
         # Links of a rebate lie together: their groups are found without sorting, and no process finds all of them.

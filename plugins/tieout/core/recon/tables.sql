@@ -62,7 +62,8 @@ CREATE TEMP TABLE judge_sums (
     bets_of_other_days bigint NOT NULL,
     oldest_state timestamptz,
     repeated_ids text[],
-    odd_ids text[]
+    odd_ids text[],
+    is_whole boolean NOT NULL
 ) ON COMMIT DROP;
 
 CREATE TEMP TABLE judge_odd (

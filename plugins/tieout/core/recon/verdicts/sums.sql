@@ -1,9 +1,14 @@
 -- Sums over the distinct bets each key names; a rebate that names none has sums of zero. odd_ids are those worth
 -- a second look: all that is not simply a settled bet of the user, in the currency, in one known state; repeated_ids
 -- are named more than once. All bets of a rebate are asked for at once: neighbours in the index are found by one
--- descent. What sums_all.sql has summed up is left out.
+-- descent. Once all keys are summed up by sums_all.sql, only those are that it left unfinished. Parameters: are_summed.
+WITH unfinished AS (
+    DELETE FROM judge_sums WHERE NOT is_whole
+    RETURNING rebate_id
+)
+
 INSERT INTO judge_sums (
-    rebate_id, linked_bets, linked_turnover, bets_of_other_days, oldest_state, repeated_ids, odd_ids
+    rebate_id, linked_bets, linked_turnover, bets_of_other_days, oldest_state, repeated_ids, odd_ids, is_whole
 )
 SELECT
     k.rebate_id,
@@ -22,7 +27,8 @@ SELECT
                 )
             ELSE '{}'
         END, '{}'
-    ) AS odd_ids
+    ) AS odd_ids,
+    TRUE AS is_whole
 FROM judge_keys AS k
 CROSS JOIN
     LATERAL (
@@ -59,4 +65,4 @@ CROSS JOIN
         FROM staging.lucko_bets AS b
         WHERE b.agent = k.agent AND b.id = any(n.bet_ids)
     ) AS s
-WHERE NOT EXISTS (SELECT FROM judge_sums AS d WHERE d.rebate_id = k.rebate_id)
+WHERE NOT %(are_summed)s OR k.rebate_id IN (SELECT u.rebate_id FROM unfinished AS u)
