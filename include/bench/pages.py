@@ -45,6 +45,7 @@ PAGES = (
     ("integrity breaks", "integrity"),
     ("integrity breaks, page 500", "integrity?page=500"),
     ("control totals", "controls"),
+    ("alerts", "alerts?state=all"),
     ("runbook", "runbook?kind=losing"),
     ("breaks of an agent as CSV", "breaks.csv?state=all&agent=agent0500"),
 )

@@ -32,6 +32,7 @@ PAGES = (
     ("breaks", "plugin/tieout-reconciliation/tieout/breaks"),
     ("break", "plugin/tieout-reconciliation/tieout/break?id={break_id}"),
     ("integrity", "plugin/tieout-reconciliation/tieout/integrity"),
+    ("alerts", "plugin/tieout-coverage/tieout/alerts"),
     ("dag", "dags/lucko__bets__borealis/plugin/tieout-dag-coverage"),
 )  # fmt: skip
 

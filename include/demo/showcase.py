@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL
 
+from tieout.core import alerts
 from tieout.core.clock import epoch_ms
 from tieout.core.coverage import remember_certified
 from tieout.core.errors import SuspectReading
@@ -91,6 +92,7 @@ agents:
         self._change_a_bet(LUCKO[0])
         with connect(self.url) as connection:
             remember_certified(connection)
+            alerts.open_new(connection, alerts.find_causes(connection, alerts.AlertSettings()))
 
     def _ledger(self, connection: psycopg.Connection) -> None:
         """Write certificates of the time before, with gaps, and quotas with a throttled one."""

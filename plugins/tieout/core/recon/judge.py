@@ -376,8 +376,8 @@ class _Run:
 
     # -- small tools ----------------------------------------------------------------------------------------
 
-    def _gather(self, step: str, table: str, parameters: dict[str, Any] | None = None) -> None:
-        self._execute(step, parameters)
+    def _gather(self, step: str, table: str) -> None:
+        self._execute(step)
         self._look_at(table)
 
     def _look_at(self, table: str) -> None:
