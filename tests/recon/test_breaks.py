@@ -406,7 +406,8 @@ def test_an_expired_acceptance_is_found_by_an_incremental_run(broken: World, db:
     "statement",
     [
         "UPDATE recon.break_events SET cause = 'no'", "DELETE FROM recon.break_events",
-        "TRUNCATE recon.break_events", "TRUNCATE recon.rebate_history",
+        "TRUNCATE recon.break_events", "TRUNCATE recon.rebate_history", "DELETE FROM recon.runs",
+        "TRUNCATE recon.runs CASCADE",
     ],
 )  # fmt: skip
 def test_the_history_cannot_be_rewritten(broken: World, db: psycopg.Connection, statement: str) -> None:
