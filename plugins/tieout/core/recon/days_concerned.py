@@ -30,7 +30,7 @@ def over_and_underpaid(connection: psycopg.Connection, parameters: Mapping[str, 
     return set(connection.execute(_OVER_AND_UNDERPAID, parameters).fetchall())
 
 
-_JUDGED = "SELECT DISTINCT day FROM judge_keys"
+_JUDGED = "SELECT DISTINCT day FROM judge_groups"
 
 _CHANGED = """
 SELECT day FROM judge_verdicts WHERE NOT counts_the_same

@@ -253,7 +253,8 @@ class _Run:
     # -- the one path ---------------------------------------------------------------------------------------
 
     def _judge(self, days: set[date]) -> RunSummary:
-        self._gather("keys/keys", "judge_keys")
+        for step in ("keys", "groups"):
+            self._gather(f"keys/{step}", f"judge_{step}")
         many = self._has_many_keys()
         self._note_shared_bets()
         if self.kind == "incremental" and not self.everything:
@@ -310,7 +311,7 @@ class _Run:
 
     def _settlement_days(self) -> dict[str, list[Any]]:
         """Return the dates that the keys name and the bounds of the settlement days these mean."""
-        rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_keys").fetchall()
+        rows = self.connection.execute("SELECT DISTINCT label, day_start, day_end FROM judge_groups").fetchall()
         return {name: [row[n] for row in rows] for n, name in enumerate(("labels", "starts", "ends"))}
 
     def _is_open(self, day: date) -> bool:

@@ -13,7 +13,7 @@ SELECT
     (e.tolerance ->> 'amount_relative')::numeric,
     (e.severity ->> 'medium')::numeric,
     (e.severity ->> 'high')::numeric
-FROM (SELECT DISTINCT currency FROM judge_keys) AS c
+FROM (SELECT DISTINCT currency FROM judge_groups) AS c
 CROSS JOIN LATERAL (
     SELECT
         coalesce(s.doc #> ARRAY['rounding', c.currency], s.doc #> '{rounding,default}') AS rounding,
