@@ -119,9 +119,10 @@ _STATEMENTS = (
        FROM generate_series(1, %(agents)s) AS n CROSS JOIN (VALUES ('/bets'), ('/rebates')) AS e (endpoint)""",
     """INSERT INTO ops.alerts (kind, cause, provider, feed, agent, since, detail, opened_at, closed_at)
        SELECT k.kind, concat_ws('/', k.kind, n, d), 'lucko', 'bets', 'agent' || to_char(n, 'FM0000'),
-           %(start)s + d * interval '1 day', '', %(start)s + d * interval '1 day', CASE WHEN d %% 9 > 0 THEN now() END
+           s.at, '', s.at, CASE WHEN d %% 9 > 0 THEN s.at + interval '6 hours' END
        FROM generate_series(1, %(agents)s) AS n CROSS JOIN generate_series(0, %(days)s - 1) AS d
-       CROSS JOIN (VALUES ('stale'), ('suspect')) AS k (kind)""",
+       CROSS JOIN (VALUES ('stale'), ('suspect')) AS k (kind)
+       CROSS JOIN LATERAL (SELECT %(start)s + d * interval '1 day' AS at) AS s""",
     """INSERT INTO ops.rejects (reading_id, provider, feed, agent, page, row_number, reason, detail, raw)
        SELECT 'r', 'lucko', 'bets', 'agent' || to_char(n, 'FM0000'), 'page-00001.json.gz', k, 'bad_value', 'd', '{}'
        FROM generate_series(1, %(agents)s, 10) AS n CROSS JOIN generate_series(1, 200) AS k""",

@@ -172,7 +172,8 @@ def alerted(db: psycopg.Connection) -> None:
         ("losing", "lucko/bets/acme", "bets", "acme", "", None),
         ("lost", "lucko/bets/acme/1", "bets", "acme", "not read in time", None),
         ("suspect", "lucko/bets/acme/2", "bets", "acme", HOSTILE, None),
-        ("stale", "lucko/bets/acme", "bets", "acme", "", "2026-03-11Z"),
+        ("stale", "lucko/bets/acme", "bets", "acme", "", datetime.now(UTC)),
+        ("stale", "lucko/bets/acme", "bets", "acme", "gone long since", "2026-03-11Z"),
         ("throttled", "lucko/list/m1", "list", "m1", "3 answers so far", None),
         ("late", "lucko/rejudge/acme", "rejudge", "acme", "2 load(s)", None),
         ("unjudged", "acme/2026-03-09", "rebates", "acme", "2026-03-09", None),
@@ -196,6 +197,10 @@ def test_alerts_are_listed_to_whom_they_concern_and_lead_to_their_cause(
     ]  # fmt: skip
     assert column(owners_pages, "alerts?state=closed", "Kind") == ["stale"]
     assert len(rows(owners_pages, "alerts?state=all")) == 8
+    assert column(owners_pages, f"alerts?state=closed&{MARCH}&sort=closed_at", "What it says") == [
+        "gone long since",
+        "–",
+    ]
     assert column(owners_pages, "alerts?kind=overpaid", "What it says") == ["rebate r1 of user u1"]
     assert rows(owners_pages, "alerts?agent=other") == rows(owners_pages, "alerts?first=2026-03-11") == []
     page = owners_pages.get("/tieout/alerts?state=all").text

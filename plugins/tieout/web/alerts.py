@@ -35,7 +35,8 @@ def _to_cause(row: Row) -> str | None:
 ALERTS = Listing(
     path="alerts",
     title="Alerts",
-    lead="What the monitor found that somebody has to know. An alert closes by itself when its cause is gone.",
+    lead="What the monitor found that somebody has to know. An alert closes by itself when its cause is gone; it is "
+    "listed for thirty days then, and for longer when days are named.",
     statement="alerts",
     columns=(
         Column(name="kind", title="Kind", sort="kind", link=lambda row: link("runbook", kind=row["kind"])),

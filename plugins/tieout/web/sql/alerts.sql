@@ -1,6 +1,7 @@
 -- What somebody had to know, filtered; the caller adds the order and the page. An alert is shown to whoever may read
 -- the DAG it is about: of a throttled merchant, one of its feeds'; of work that follows loads, one of the agent's.
--- Parameters: dags and agents (those somebody may read), agent, provider, kind, state, first and last (when opened).
+-- Those that have been gone for a while are only told of days that are asked for. Parameters: dags and agents (those
+-- somebody may read), agent, provider, kind, state, first and last (when opened).
 SELECT
     a.kind,
     CASE WHEN a.closed_at IS NULL THEN 'open' ELSE 'closed' END AS state,
@@ -17,6 +18,10 @@ SELECT
 FROM ops.alerts AS a
 WHERE
     (
+        a.closed_at IS NULL OR a.closed_at >= now() - interval '30 days'
+        OR %(first)s::date IS NOT NULL OR %(last)s::date IS NOT NULL
+    )
+    AND (
         a.provider || '__' || a.feed || '__' || a.agent = any(%(dags)s::text[])
         OR (a.kind IN ('unjudged', 'overpaid') AND a.agent = any(%(agents)s::text[]))
         OR EXISTS (
