@@ -72,6 +72,29 @@ def dag(dag_id: str) -> str:
     return f"dags/{quote(dag_id, safe='')}"
 
 
+def of_alert(
+    *, kind: str, provider: str, feed: str, agent: str, cause: str, since: datetime | None, detail: str
+) -> str:  # fmt: skip
+    """Return the page that shows the cause of an alert (a row of ops.alerts)."""
+    if kind in ("losing", "lost", "suspect") and since is not None:
+        return slices(provider=provider, feed=feed, agent=agent, start=since, one=kind == "suspect")
+    if kind == "throttled":
+        return coverage(provider=provider, merchant=agent)
+    if kind == "unjudged":
+        return reconciliation(agent=agent, days=[date.fromisoformat(detail)])
+    if kind == "late":
+        return dag(f"{provider}__{feed}__{agent}")
+    if kind == "overpaid":
+        return breaks(agent=agent, rebate_id=cause.partition("/")[2])
+    return coverage(provider=provider, feed=feed, agent=agent)
+
+
+def beside(page: str) -> str | None:
+    """Return one of our pages as the others name it, which lie side by side; None of a page of Airflow's own."""
+    _, ours, name = page.partition("/tieout/")
+    return name if ours else None
+
+
 def _span(days: Sequence[date]) -> dict[str, date]:
     return {"first": min(days), "last": max(days)} if days else {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 from importlib import import_module
 from typing import Any, cast
 
@@ -108,21 +107,10 @@ def _make(spec: alerts.NotifierSpec) -> BaseNotifier:
 
 def _link(alert: alerts.Alert) -> str:
     """Return the address of the page that shows an alert's cause."""
-    since = alert.since
-    if alert.kind in ("losing", "lost", "suspect") and since is not None:
-        page = pages.slices(
-            provider=alert.provider, feed=alert.feed, agent=alert.agent, start=since, one=alert.kind == "suspect"
-        )
-    elif alert.kind == "throttled":
-        page = pages.coverage(provider=alert.provider, merchant=alert.agent)
-    elif alert.kind == "unjudged":
-        page = pages.reconciliation(agent=alert.agent, days=[date.fromisoformat(alert.detail)])
-    elif alert.kind == "late":
-        page = pages.dag(f"{alert.provider}__{alert.feed}__{alert.agent}")
-    elif alert.kind == "overpaid":
-        page = pages.breaks(agent=alert.agent, rebate_id=alert.cause.partition("/")[2])
-    else:
-        page = pages.coverage(provider=alert.provider, feed=alert.feed, agent=alert.agent)
+    page = pages.of_alert(
+        kind=alert.kind, provider=alert.provider, feed=alert.feed, agent=alert.agent, cause=alert.cause,
+        since=alert.since, detail=alert.detail,
+    )  # fmt: skip
     return _absolute(page)
 
 

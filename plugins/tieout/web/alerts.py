@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from fastapi import APIRouter
 
+from tieout import pages
 from tieout.core.alerts import KINDS
 from tieout.core.recon.integrity import IDENTITIES
 from tieout.web.listing import Column, Listing, Select, serve
@@ -15,21 +14,13 @@ from tieout.web.warehouse import Row
 router = APIRouter()
 
 
+#: What an alert's page is found by.
+_NAMED = ("kind", "provider", "feed", "agent", "cause", "since", "detail")
+
+
 def _to_cause(row: Row) -> str | None:
     """Return the page that shows what an alert is about; None where Airflow's own does."""
-    names = {"provider": row["provider"], "feed": row["feed"], "agent": row["agent"]}
-    match row["kind"]:
-        case "losing" | "lost" | "suspect" if row["since"] is not None:
-            return link("slices", **names, day=row["since"].astimezone(UTC).date())
-        case "throttled":
-            return link("coverage", provider=row["provider"], merchant=row["agent"])
-        case "unjudged":
-            return link("reconciliation", agent=row["agent"], first=row["detail"], last=row["detail"])
-        case "overpaid":
-            return link("breaks", agent=row["agent"], rebate_id=row["cause"].partition("/")[2], state="all")
-        case "late":
-            return None
-    return link("coverage", **names)
+    return pages.beside(pages.of_alert(**{name: row[name] for name in _NAMED}))
 
 
 ALERTS = Listing(

@@ -24,18 +24,8 @@ WITH odd AS (
 )
 
 INSERT INTO judge_odd (
-    agent,
-    rebate_id,
-    bet_id,
-    is_repeated,
-    is_known,
-    is_rejected,
-    is_claimed,
-    is_own_user,
-    is_own_currency,
-    status,
-    turnover,
-    bet_amount, bet_time, update_time, then_known, then_counted, now_counted, last_settled
+    agent, rebate_id, bet_id, is_repeated, is_known, is_rejected, is_claimed, is_own_user, is_own_currency, status,
+    turnover, bet_amount, bet_time, update_time, then_known, then_counted, now_counted, last_settled
 )
 SELECT
     k.agent,
